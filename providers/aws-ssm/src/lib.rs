@@ -1,0 +1,5 @@
+//! Work begins.
+
+mod config;
+
+pub use config::*;

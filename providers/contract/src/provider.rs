@@ -1,0 +1,108 @@
+//! The trait.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::item::ReadValue;
+use crate::{
+    Applied, Capabilities, Documents, Key, Observation, Observe, Place, ReadDocuments, Result, Revision, Version,
+    Write, WriteDocument,
+};
+
+/// Requests that left the process, by the store's name of the operation, counted per attempt.
+pub type RequestCounts = BTreeMap<String, u64>;
+
+/// What the writes ahead need.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Whether any write encrypts.
+    pub encrypt: bool,
+}
+
+/// Who we are to the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The account, where the store has one.
+    pub account: Option<String>,
+    /// The principal, where the store says so.
+    pub principal: Option<String>,
+}
+
+/// A value to read on purpose.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadRequest {
+    /// The key.
+    pub key: Key,
+    /// The version; `None` reads what is served.
+    pub version: Option<Version>,
+}
+
+/// One store, seen from one target.
+///
+/// Every method is required: conveniences that default here would drift from what implementations do. Wrappers wrap
+/// everything. No method retries a write whose outcome is unknown.
+#[async_trait]
+pub trait Provider: fmt::Debug + Send + Sync {
+    /// Returns the target's place.
+    fn place(&self) -> &Place;
+
+    /// Returns what the store can do.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Returns where requests go, for messages: an endpoint or `ssm.eu-west-1`.
+    fn endpoint(&self) -> String;
+
+    /// Returns the store's name for a key: prefix and key joined.
+    fn native_name(&self, key: &Key) -> String;
+
+    /// Compares the account with the file's and checks that the encryption key can be used, before the first write.
+    ///
+    /// # Errors
+    /// `WrongAccount`, `KeyUnusable` naming the key and its state, `Denied`, `Unreachable`.
+    async fn preflight(&self, needs: Needs) -> Result<Identity>;
+
+    /// Looks at the wanted keys without decrypting anything.
+    ///
+    /// # Errors
+    /// Fails as a whole where the store could not be listed; a single key that could not be read is
+    /// [`Seen::Unreadable`](crate::Seen::Unreadable).
+    async fn observe(&self, request: Observe) -> Result<Observation>;
+
+    /// Reads values on purpose, decrypting secrets, in batches. The answer has one place for each request, in order;
+    /// `None` where that version does not exist (any more).
+    ///
+    /// # Errors
+    /// Fails as a whole.
+    async fn read(&self, requests: &[ReadRequest]) -> Result<Vec<Option<ReadValue>>>;
+
+    /// Returns the past contents of one key, newest first, undecrypted.
+    ///
+    /// # Errors
+    /// `NotFound` where the key is not there and nothing of it is kept.
+    async fn history(&self, key: &Key) -> Result<Vec<Revision>>;
+
+    /// Does one write.
+    ///
+    /// # Errors
+    /// `AlreadyExists` for a create over something, `Conflict` for an expectation that does not hold, `Refused` for a
+    /// content that the store cannot hold. [`Outcome::Unknown`](crate::Outcome::Unknown) where the answer was lost.
+    async fn apply(&self, write: &Write) -> Result<Applied>;
+
+    /// Reads documents of the ledger.
+    ///
+    /// # Errors
+    /// Fails as a whole.
+    async fn read_documents(&self, request: ReadDocuments) -> Result<Documents>;
+
+    /// Writes one document of the ledger and returns its version (`None` after a delete).
+    ///
+    /// # Errors
+    /// As [`WriteDocument`] says.
+    async fn write_document(&self, write: &WriteDocument) -> Result<Option<Version>>;
+
+    /// Returns what was sent so far.
+    fn requests(&self) -> RequestCounts;
+}

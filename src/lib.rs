@@ -1,0 +1,4 @@
+//! Work begins.
+
+pub mod desired;
+pub mod model;

@@ -1,0 +1,164 @@
+//! What the file asks for, already validated.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use repin_provider::{Key, Owner, Place, TargetName, Tier, Value};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the file asks for.
+#[derive(Debug, Clone)]
+pub struct Desired {
+    /// The owner of everything that is written.
+    pub name: Owner,
+    /// The targets with the entries that each should hold.
+    pub targets: BTreeMap<TargetName, Target>,
+    /// The rules of a pass.
+    pub policy: Policy,
+    /// Globs of entries that are no longer ours and stay in the stores.
+    pub forget: Vec<String>,
+    /// Names this desired state: equal exactly where the file asks for the same, secrets by reference.
+    pub digest: FileDigest,
+    /// The files that this was read from, those that entries refer to included.
+    pub sources: Vec<PathBuf>,
+}
+
+/// One target and what it should hold.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The file's name for it.
+    pub name: TargetName,
+    /// What it is.
+    pub config: TargetConfig,
+    /// What it should hold.
+    pub entries: BTreeMap<Key, Entry>,
+}
+
+/// The settings of a target, by provider.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TargetConfig {
+    /// AWS SSM Parameter Store.
+    AwsSsm(repin_aws_ssm::Config),
+    /// Azure App Configuration.
+    AzureAppConfiguration(repin_azure_app_configuration::Config),
+}
+
+impl TargetConfig {
+    /// Returns the target's place.
+    pub fn place(&self) -> Place {
+        match self {
+            Self::AwsSsm(config) => config.place(),
+            Self::AzureAppConfiguration(config) => config.place(),
+        }
+    }
+
+    /// Returns the provider's name as the file writes it.
+    pub fn provider(&self) -> &'static str {
+        match self {
+            Self::AwsSsm(_) => "aws-ssm",
+            Self::AzureAppConfiguration(_) => "azure-app-configuration",
+        }
+    }
+}
+
+/// What one key should hold on one target.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// How the value is meant and compared.
+    pub kind: EntryKind,
+    /// The text to store, byte for byte: JSON is compact here, escapes are done, `trim` is done.
+    pub value: Value,
+    /// Where a secret's value came from, as a reference that may be shown; `None` where the value stands in the file.
+    pub source: Option<String>,
+    /// The content type to store: the type's, or the file's own; `None` where neither says.
+    pub content_type: Option<String>,
+    /// What to do with an item that is there and not ours.
+    pub adopt: Adopt,
+    /// The tier, where the entry names one.
+    pub tier: Option<Tier>,
+    /// The description, where the entry names one.
+    pub description: Option<String>,
+    /// The tags, where the entry names some.
+    pub tags: Option<BTreeMap<String, String>>,
+    /// The native version to serve whatever the value says.
+    pub pin: Option<String>,
+}
+
+/// How a value is meant and compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EntryKind {
+    /// Text, byte for byte. The default for a string and for `value_from`.
+    Text,
+    /// JSON, stored compact, compared as JSON. The default for anything but a string.
+    Json,
+    /// Any text, stored as one JSON string.
+    JsonString,
+    /// A reference to a secret in Azure Key Vault (App Configuration only).
+    KeyVaultReference,
+    /// A feature flag.
+    FeatureFlag,
+    /// An AI chat completion configuration.
+    AiChat,
+    /// An AI configuration.
+    Ai,
+}
+
+impl EntryKind {
+    /// Tells whether two texts of this kind are compared as JSON.
+    pub fn is_json(self) -> bool {
+        !matches!(self, Self::Text)
+    }
+}
+
+/// What to do with an item that is there and not ours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Adopt {
+    /// Refuse.
+    #[default]
+    Never,
+    /// Take it over where it already holds what the file asks for.
+    Equal,
+    /// Take it over and change it.
+    Always,
+}
+
+/// What to do about drift.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Drift {
+    /// Put the pin back.
+    #[default]
+    Correct,
+    /// Only tell.
+    Report,
+}
+
+/// The rules of a pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// What to do about drift.
+    pub drift: Drift,
+    /// Whether to delete what we own and the file dropped.
+    pub prune: bool,
+    /// Most deletes in one pass; over it the whole pass is refused before any write.
+    pub max_deletes: u32,
+    /// What to do with items that are there and not ours.
+    pub adopt: Adopt,
+    /// How many releases stay restorable.
+    pub keep_releases: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { drift: Drift::Correct, prune: true, max_deletes: 10, adopt: Adopt::Never, keep_releases: 20 }
+    }
+}
+
+/// Names a desired state: a hash of what the file asks for, secrets by reference.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FileDigest(pub String);

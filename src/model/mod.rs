@@ -1,0 +1,3 @@
+//! The words of the project as plain data; no I/O.
+
+pub mod desired;
