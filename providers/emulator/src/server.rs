@@ -1,0 +1,180 @@
+//! The HTTP server under both halves, and the seam where faults come in.
+//!
+//! ```text
+//! connection ─> collect the body ─> name the operation ─> log, ask Faults ─┬─> the half's router ─> Date ─> answer
+//!                                                                         ├─> refusal in the service's format
+//!                                                                         └─> close the connection, or never answer
+//! ```
+
+use std::future::pending;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use jiff::Timestamp;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::counters::{Call, Counters};
+use crate::faults::{Fault, Faults};
+
+/// More than any request of either cloud holds.
+const MAX_BODY: usize = 8 << 20;
+
+/// The name of what a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Operation {
+    pub(crate) service: &'static str,
+    pub(crate) operation: String,
+    pub(crate) name: Option<String>,
+}
+
+/// What one half tells the server about itself.
+#[derive(Clone)]
+pub(crate) struct Half {
+    pub(crate) router: Router,
+    /// Names what a request asks for, before anything is checked.
+    pub(crate) identify: fn(&Parts, &[u8]) -> Operation,
+    /// Writes an error in the service's own format.
+    pub(crate) refusal: fn(&Call, &Refusal) -> Response,
+}
+
+/// A refusal that a fault asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) retry_after_ms: Option<u64>,
+}
+
+/// What both halves share.
+#[derive(Debug, Clone)]
+pub(crate) struct Seam {
+    pub(crate) clock: Clock,
+    pub(crate) counters: Counters,
+    pub(crate) faults: Faults,
+}
+
+/// The connection is to be closed without an answer. hyper drops the socket when a service fails.
+#[derive(Debug, thiserror::Error)]
+#[error("closed on purpose")]
+struct Closed;
+
+/// Serves until the task is dropped, which also drops every connection.
+pub(crate) async fn serve(listener: TcpListener, half: Half, seam: Seam) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => { connections.spawn(converse(stream, half.clone(), seam.clone())); }
+                // Out of file descriptors, most likely: waiting is all that helps.
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, half: Half, seam: Seam) {
+    // Small answers must not wait for each other; without it a failing setting only costs speed.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| answer(request, half.clone(), seam.clone()));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+async fn answer(request: Request<hyper::body::Incoming>, half: Half, seam: Seam) -> Result<Response, Closed> {
+    let (parts, body) = request.into_parts();
+    if parts.method == Method::GET && parts.uri.path() == "/_emulator/requests" {
+        return Ok(requests(&seam.counters));
+    }
+    let Ok(body) = to_bytes(Body::new(body), MAX_BODY).await else {
+        return Ok(StatusCode::PAYLOAD_TOO_LARGE.into_response());
+    };
+    let asked = (half.identify)(&parts, &body);
+    let call = seam.counters.arrived(asked.service, &asked.operation, asked.name.as_deref());
+    let mut response = match seam.faults.decide(&call) {
+        Fault::None => handle(parts, body, half).await,
+        Fault::Delay(wait) => {
+            tokio::time::sleep(wait).await;
+            handle(parts, body, half).await
+        }
+        Fault::Refuse { status, code, message, retry_after_ms } => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            seam.counters.record(&call.service, &call.operation, status.as_u16());
+            (half.refusal)(&call, &Refusal { status, code, message, retry_after_ms })
+        }
+        Fault::DropBefore => {
+            seam.counters.record(&call.service, &call.operation, 0);
+            return Err(Closed);
+        }
+        Fault::DropAfter => {
+            handle(parts, body, half).await;
+            return Err(Closed);
+        }
+        Fault::HangBefore => {
+            seam.counters.record(&call.service, &call.operation, 0);
+            seam.faults.hang_reached();
+            return pending().await;
+        }
+        Fault::HangAfter => {
+            handle(parts, body, half).await;
+            seam.faults.hang_reached();
+            return pending().await;
+        }
+    };
+    // Where the date is set, hyper does not add the host's.
+    response.headers_mut().entry(header::DATE).or_insert_with(|| http_date(seam.clock.now()));
+    Ok(response)
+}
+
+async fn handle(parts: Parts, body: Bytes, half: Half) -> Response {
+    let request = Request::from_parts(parts, Body::from(body));
+    match hyper::service::Service::call(&TowerToHyperService::new(half.router), request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// Answers the counters as JSON: `{"ssm": {"PutParameter": 3}}`.
+fn requests(counters: &Counters) -> Response {
+    let mut services = serde_json::Map::new();
+    for ((service, operation), count) in counters.snapshot() {
+        let operations = services.entry(service).or_insert_with(|| serde_json::Value::Object(serde_json::Map::new()));
+        operations[operation] = count.into();
+    }
+    let body = serde_json::Value::Object(services).to_string();
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// Writes a time as HTTP headers do: `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub(crate) fn http_date(at: Timestamp) -> HeaderValue {
+    let text = at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    HeaderValue::from_str(&text).expect("a date is printable ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_http_dates() {
+        let at = Timestamp::from_second(784_111_777).unwrap();
+        assert_eq!(http_date(at), "Sun, 06 Nov 1994 08:49:37 GMT");
+    }
+}
