@@ -78,6 +78,14 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// Fails as a whole.
     async fn read(&self, requests: &[ReadRequest]) -> Result<Vec<Option<ReadValue>>>;
 
+    /// Reads the owner tags of items that exist, where observing does not answer them; one answer for each key, in
+    /// order, `None` for an item without one. Asked only for items that might be adopted or finished, since a store
+    /// may need a request for each (SSM: ListTagsForResource).
+    ///
+    /// # Errors
+    /// Fails as a whole; an item that is gone has no owner.
+    async fn owners(&self, keys: &[Key]) -> Result<Vec<Option<String>>>;
+
     /// Returns the past contents of one key, newest first, undecrypted.
     ///
     /// # Errors
