@@ -1,1 +1,270 @@
+#![doc = include_str!("README.md")]
+//!
+//! ```text
+//!   router ─> auth ─> rates ─> request ─┬─> key_values · listings · snapshots ─> model (pure)
+//!                                       └─> exchange ─> tables (saved before anyone sees it)
+//! ```
 
+mod auth;
+mod date;
+mod exchange;
+mod fields;
+mod key_values;
+mod listings;
+mod model;
+mod rates;
+mod reply;
+mod request;
+mod snapshots;
+mod tables;
+mod token;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, header};
+use jiff::Timestamp;
+
+pub use model::SnapshotFailure;
+pub use rates::AppConfigRates;
+pub(crate) use request::identify;
+
+use crate::Clock;
+use crate::counters::{Call, Counters};
+use crate::persist::{Persist, PersistError};
+use crate::server::{Refusal, http_date};
+use auth::Caller;
+use exchange::Exchange;
+use model::{Rules, Store};
+use rates::Limiter;
+use reply::{Refused, Reply, SYNC_TOKEN};
+use request::{Asked, Resource};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// More than the largest request the service takes.
+const MAX_BODY: usize = 1 << 20;
+
+/// What the emulated stores run on, and what they do differently when asked.
+#[derive(Clone, Debug)]
+pub struct AppConfigOptions {
+    /// The time the stores show and count with.
+    pub clock: Clock,
+    /// Where every answer is counted, under the service `appconfig`.
+    pub counters: Counters,
+    /// Where the data is kept.
+    pub persist: Persist,
+    /// The `Host` headers accepted, port included; all of them if empty.
+    pub hosts: Vec<String>,
+    /// How long superseded revisions are kept, from when they were written: 7 days (Free, Developer), 30 on others.
+    pub retention: Duration,
+    /// How long a snapshot is `provisioning`.
+    pub provisioning: Duration,
+    /// How long an archived snapshot is kept where its creator does not say; to the second.
+    pub snapshot_retention: Duration,
+    /// The longest its creator may say; to the second.
+    pub max_snapshot_retention: Duration,
+    /// Throughput limits of each store.
+    pub rates: Option<AppConfigRates>,
+    /// How far reads lag behind writes for callers that do not send the sync token of the write.
+    pub stale_reads: Option<Duration>,
+}
+
+impl AppConfigOptions {
+    /// Makes the options of stores that never throttle, never lag and have a snapshot ready after 200 ms.
+    pub fn new(clock: Clock, counters: Counters, persist: Persist) -> Self {
+        Self {
+            clock,
+            counters,
+            persist,
+            hosts: Vec::new(),
+            retention: 7 * DAY,
+            provisioning: Duration::from_millis(200),
+            snapshot_retention: 30 * DAY,
+            max_snapshot_retention: 90 * DAY,
+            rates: None,
+            stale_reads: None,
+        }
+    }
+}
+
+/// The emulated App Configuration stores of one listener, told apart by the credential id.
+#[derive(Debug)]
+pub struct AppConfig {
+    clock: Clock,
+    counters: Counters,
+    persist: Persist,
+    hosts: Vec<String>,
+    rules: Rules,
+    rates: Option<AppConfigRates>,
+    stale_reads: Option<Duration>,
+    state: Mutex<Stores>,
+    failures: Mutex<VecDeque<SnapshotFailure>>,
+}
+
+/// Every store that was ever written, and the limiter of every store that was ever asked.
+#[derive(Debug)]
+struct Stores {
+    stores: BTreeMap<String, Store>,
+    limiters: BTreeMap<String, Limiter>,
+}
+
+impl AppConfig {
+    /// Opens the stores with the data that was kept.
+    ///
+    /// # Errors
+    ///
+    /// Data that cannot be read back.
+    pub fn new(options: AppConfigOptions) -> Result<Arc<Self>, PersistError> {
+        let stores = tables::load(&options.persist)?;
+        Ok(Arc::new(Self {
+            clock: options.clock,
+            counters: options.counters,
+            persist: options.persist,
+            hosts: options.hosts,
+            rules: Rules {
+                retention: options.retention,
+                provisioning: options.provisioning,
+                default_snapshot_retention: options.snapshot_retention.as_secs(),
+                max_snapshot_retention: options.max_snapshot_retention.as_secs(),
+            },
+            rates: options.rates,
+            stale_reads: options.stale_reads,
+            state: Mutex::new(Stores { stores, limiters: BTreeMap::new() }),
+            failures: Mutex::default(),
+        }))
+    }
+
+    /// Makes the next snapshot that is created end as `failed`; several calls are for several snapshots.
+    pub fn fail_next_snapshot(&self, failure: SnapshotFailure) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push_back(failure);
+    }
+
+    fn take_failure(&self) -> Option<SnapshotFailure> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// Answers one request.
+    fn answer(&self, parts: &Parts, body: &[u8]) -> Response {
+        let now = self.clock.now();
+        let (reply, sync_token) = match auth::verify(parts, body, &self.hosts, self.clock.signing_now()) {
+            Ok(caller) => self.answer_caller(&caller, parts, body, now),
+            Err(refused) => (refused.into_reply(), token::sync("", 0)),
+        };
+        self.counters.record("appconfig", &identify(parts, body).operation, reply.status.as_u16());
+        finish(reply.with(SYNC_TOKEN, &sync_token), parts.method != Method::HEAD, now)
+    }
+
+    /// Answers one request of a known caller, with the sync token of his store.
+    fn answer_caller(&self, caller: &Caller, parts: &Parts, body: &[u8], now: Timestamp) -> (Reply, String) {
+        let mut state = self.lock();
+        let reply = match self.admit(&mut state, caller, parts, now) {
+            Err(refused) => refused.into_reply(),
+            Ok(()) => {
+                let store = state.stores.entry(caller.store.clone()).or_default();
+                self.exchange(store, caller, parts, body, now).unwrap_or_else(Refused::into_reply)
+            }
+        };
+        let last_seq = state.stores.get(&caller.store).map_or(0, Store::last_seq);
+        (reply, token::sync(&caller.store, last_seq))
+    }
+
+    /// Asks the limiter, whatever the request is about: the service counts refused ones too.
+    fn admit(&self, state: &mut Stores, caller: &Caller, parts: &Parts, now: Timestamp) -> Result<(), Refused> {
+        let Some(rates) = self.rates else { return Ok(()) };
+        let limiter = state.limiters.entry(caller.store.clone()).or_insert_with(|| Limiter::new(rates, now));
+        let is_write = parts.method != Method::GET && parts.method != Method::HEAD;
+        limiter.take(is_write, now).map_err(|retry_after_ms| Refused::TooMany { retry_after_ms })
+    }
+
+    fn exchange(
+        &self,
+        store: &mut Store,
+        caller: &Caller,
+        parts: &Parts,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<Reply, Refused> {
+        let asked = Asked::parse(parts, body)?;
+        if caller.read_only && asked.is_write() {
+            return Err(Refused::Forbidden);
+        }
+        dispatch(&mut Exchange { app: self, asked: &asked, store_name: &caller.store, store, now })
+    }
+
+    /// A change is applied in one step after it was saved, so a panic elsewhere leaves nothing half-done.
+    fn lock(&self) -> MutexGuard<'_, Stores> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hands a request to its resource; the methods were checked against the resource before.
+fn dispatch(exchange: &mut Exchange<'_>) -> Result<Reply, Refused> {
+    let method = exchange.asked.method;
+    match &exchange.asked.resource {
+        Resource::KeyValues => key_values::list(exchange),
+        Resource::KeyValue(key) if *method == Method::PUT => key_values::put(exchange, key),
+        Resource::KeyValue(key) if *method == Method::DELETE => key_values::delete(exchange, key),
+        Resource::KeyValue(key) => key_values::get(exchange, key),
+        Resource::Lock(key) => key_values::lock(exchange, key),
+        Resource::Revisions => listings::revisions(exchange),
+        Resource::Keys => listings::keys(exchange),
+        Resource::Labels => listings::labels(exchange),
+        Resource::Snapshots | Resource::Snapshot(_) | Resource::Operations
+            if exchange.asked.version == request::ApiVersion::V1 =>
+        {
+            Err(Refused::NotFound)
+        }
+        Resource::Snapshots => snapshots::list(exchange),
+        Resource::Snapshot(name) if *method == Method::PUT => snapshots::create(exchange, name),
+        Resource::Snapshot(name) if *method == Method::PATCH => snapshots::patch(exchange, name),
+        Resource::Snapshot(name) => snapshots::get(exchange, name),
+        Resource::Operations => snapshots::operation(exchange),
+    }
+}
+
+/// Serves the stores over HTTP.
+///
+/// One handler for every path, since keys are the raw rest of a path, which a router would take apart and decode.
+pub fn router(state: Arc<AppConfig>) -> Router {
+    Router::new().fallback(serve).with_state(state)
+}
+
+async fn serve(State(state): State<Arc<AppConfig>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+        return finish(sync_less(Reply::empty(StatusCode::PAYLOAD_TOO_LARGE)), true, state.clock.now());
+    };
+    // A write waits for the disk.
+    let answered = tokio::task::spawn_blocking(move || state.answer(&parts, &body)).await;
+    answered.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+/// Refuses in the service's format what a test wants refused.
+pub(crate) fn refusal(_call: &Call, refusal: &Refusal) -> Response {
+    let refused = Refused::Custom {
+        status: refusal.status,
+        kind: refusal.code.clone(),
+        title: refusal.message.clone(),
+        retry_after_ms: refusal.retry_after_ms,
+    };
+    sync_less(refused.into_reply()).into_response(true)
+}
+
+/// Adds the sync token of no store, since every answer of the service has one and some clients insist.
+fn sync_less(reply: Reply) -> Reply {
+    reply.with(SYNC_TOKEN, &token::sync("", 0))
+}
+
+fn finish(reply: Reply, with_body: bool, now: Timestamp) -> Response {
+    let mut response = reply.into_response(with_body);
+    let date: HeaderValue = http_date(now);
+    response.headers_mut().insert(header::DATE, date);
+    response
+}

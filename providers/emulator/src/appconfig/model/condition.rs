@@ -2,7 +2,7 @@
 
 /// What one conditional header asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) enum Condition {
+pub(crate) enum Condition {
     /// `*`: the resource exists.
     Any,
     /// One of these etags, compared strongly.
@@ -13,7 +13,7 @@ impl Condition {
     /// Parses a header: `*`, or etags separated by commas.
     ///
     /// Weak etags never match, since the service's are strong; the quotes may be missing.
-    pub(in super::super) fn parse(header: &str) -> Self {
+    pub(crate) fn parse(header: &str) -> Self {
         let header = header.trim();
         if header == "*" || header == "\"*\"" {
             return Self::Any;
@@ -32,14 +32,14 @@ impl Condition {
 
 /// Both conditional headers of one request.
 #[derive(Clone, Debug, Default)]
-pub(in super::super) struct Conditions {
-    pub(in super::super) if_match: Option<Condition>,
-    pub(in super::super) if_none_match: Option<Condition>,
+pub(crate) struct Conditions {
+    pub(crate) if_match: Option<Condition>,
+    pub(crate) if_none_match: Option<Condition>,
 }
 
 /// What the conditions of a read say about a resource that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Verdict {
+pub(crate) enum Verdict {
     Proceed,
     NotModified,
     Failed,
@@ -47,7 +47,7 @@ pub(in super::super) enum Verdict {
 
 impl Conditions {
     /// Judges a read of a resource with this etag.
-    pub(in super::super) fn judge_read(&self, etag: &str) -> Verdict {
+    pub(crate) fn judge_read(&self, etag: &str) -> Verdict {
         if self.if_match.as_ref().is_some_and(|wanted| !wanted.matches(etag)) {
             Verdict::Failed
         } else if self.if_none_match.as_ref().is_some_and(|known| known.matches(etag)) {
@@ -58,7 +58,7 @@ impl Conditions {
     }
 
     /// Reports whether a write may go ahead over a resource with this etag, or over nothing.
-    pub(in super::super) fn allow_write(&self, etag: Option<&str>) -> bool {
+    pub(crate) fn allow_write(&self, etag: Option<&str>) -> bool {
         let matched = |wanted: &Condition| etag.is_some_and(|etag| wanted.matches(etag));
         self.if_match.as_ref().is_none_or(matched) && !self.if_none_match.as_ref().is_some_and(matched)
     }

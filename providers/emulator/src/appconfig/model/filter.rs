@@ -1,6 +1,6 @@
 //! The grammar of the `key`, `label`, `name` and `status` filters.
 //!
-//! Omitted or `*` is anything; `abc` is exact; `abc*` a prefix; `a,b` up to five alternatives; `\0` no value at all.
+//! Omitted or `*` is anything; `abc` is exact; `abc*` a prefix; `a,b` up to five alternatives; a NUL no value at all.
 //! `*`, `,` and `\` are escaped with a backslash, and any other character may be. `*abc` and `*abc*` exist for
 //! revisions only.
 
@@ -9,7 +9,7 @@ const MAX_ALTERNATIVES: usize = 5;
 
 /// A filter over a text that may be missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) enum TextFilter {
+pub(crate) enum TextFilter {
     Any,
     /// Exactly one of these; `None` is no value.
     OneOf(Vec<Option<String>>),
@@ -20,7 +20,7 @@ pub(in super::super) enum TextFilter {
 
 /// Why a filter was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in super::super) enum FilterError {
+pub(crate) enum FilterError {
     /// A reserved character stands unescaped at this position, counted in characters from 1.
     #[error("({0}): Invalid character")]
     InvalidCharacter(usize),
@@ -50,7 +50,7 @@ impl TextFilter {
     ///
     /// When a reserved character stands unescaped where the grammar has no place for it, or five alternatives are
     /// exceeded.
-    pub(in super::super) fn parse(text: &str) -> Result<Self, FilterError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, FilterError> {
         let symbols = symbols(text)?;
         match symbols.as_slice() {
             [] => Ok(Self::Any),
@@ -65,7 +65,7 @@ impl TextFilter {
     /// # Errors
     ///
     /// As [`TextFilter::parse`].
-    pub(in super::super) fn parse_for_revisions(text: &str) -> Result<Self, FilterError> {
+    pub(crate) fn parse_for_revisions(text: &str) -> Result<Self, FilterError> {
         let symbols = symbols(text)?;
         match symbols.as_slice() {
             [first, middle @ .., last] if first.is('*') && last.is('*') => match literal(middle)? {
@@ -78,7 +78,7 @@ impl TextFilter {
     }
 
     /// Makes the filter that only this value passes.
-    pub(in super::super) fn exactly(value: Option<String>) -> Self {
+    pub(crate) fn exactly(value: Option<String>) -> Self {
         Self::OneOf(vec![value])
     }
 
@@ -88,14 +88,14 @@ impl TextFilter {
             return Err(FilterError::TooMany);
         }
         let one_of = parts.into_iter().map(|part| match part {
-            [nothing] if nothing.char == '\0' => Ok(None),
+            [nothing] if nothing.is('\0') => Ok(None),
             part => literal(part).map(Some),
         });
         Ok(Self::OneOf(one_of.collect::<Result<_, _>>()?))
     }
 
     /// Reports whether a text, or its absence, passes.
-    pub(in super::super) fn matches(&self, text: Option<&str>) -> bool {
+    pub(crate) fn matches(&self, text: Option<&str>) -> bool {
         match self {
             Self::Any => true,
             Self::OneOf(wanted) => wanted.iter().any(|wanted| wanted.as_deref() == text),
@@ -106,12 +106,12 @@ impl TextFilter {
     }
 
     /// Reports whether more than one value could pass, which a snapshot of composition `key` refuses for labels.
-    pub(in super::super) fn is_multiple(&self) -> bool {
+    pub(crate) fn is_multiple(&self) -> bool {
         !matches!(self, Self::OneOf(wanted) if wanted.len() == 1)
     }
 }
 
-/// Resolves the escapes; `\0`, as two characters, means no value just as the NUL character does.
+/// Resolves the escapes.
 fn symbols(text: &str) -> Result<Vec<Symbol>, FilterError> {
     let mut out = Vec::new();
     let mut chars = text.chars().enumerate();
@@ -122,7 +122,6 @@ fn symbols(text: &str) -> Result<Vec<Symbol>, FilterError> {
             continue;
         }
         let (_, char) = chars.next().ok_or(FilterError::InvalidCharacter(position))?;
-        let char = if char == '0' { '\0' } else { char };
         out.push(Symbol { char, escaped: true, position });
     }
     Ok(out)
@@ -155,7 +154,7 @@ mod tests {
             ("abc*", TextFilter::StartsWith("abc".into())),
             ("a,b", one_of(&[Some("a"), Some("b")])),
             ("\0", one_of(&[None])),
-            ("\\0", one_of(&[None])),
+            ("\\0", one_of(&[Some("0")])),
             ("\0,prod", one_of(&[None, Some("prod")])),
             ("a\\*", one_of(&[Some("a*")])),
             ("a\\,b", one_of(&[Some("a,b")])),

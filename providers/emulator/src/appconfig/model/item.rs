@@ -8,23 +8,23 @@ use serde::{Deserialize, Serialize};
 use super::fingerprint;
 
 /// The largest key-value in bytes, key, label and metadata included (documented limit).
-pub(super) const MAX_ITEM_BYTES: usize = 10 * 1024;
+pub(crate) const MAX_ITEM_BYTES: usize = 10 * 1024;
 
 /// The longest key, label, tag name and tag value in characters (as the official emulator enforces).
-pub(super) const MAX_NAME_CHARS: usize = 256;
+pub(crate) const MAX_NAME_CHARS: usize = 256;
 
 /// What identifies a key-value: its key and label, both case-sensitive.
 ///
 /// Ordered as the service lists: by key, then label, ordinally, no label first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(in super::super) struct Id {
-    pub(in super::super) key: String,
-    pub(in super::super) label: Option<String>,
+pub(crate) struct Id {
+    pub(crate) key: String,
+    pub(crate) label: Option<String>,
 }
 
 impl Id {
     /// Says what is wrong with these names for a write, as (parameter, detail).
-    pub(in super::super) fn check(&self) -> Result<(), (&'static str, String)> {
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
         let key = &self.key;
         if key.is_empty() || key == "." || key == ".." || key.contains('%') {
             return Err(("key", "A key is not empty, '.' or '..', and has no '%'".into()));
@@ -36,16 +36,16 @@ impl Id {
 
 /// What a writer decides about a key-value; replaced as a whole by each write.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(in super::super) struct Content {
-    pub(in super::super) value: Option<String>,
-    pub(in super::super) content_type: Option<String>,
-    pub(in super::super) tags: BTreeMap<String, Option<String>>,
-    pub(in super::super) description: Option<String>,
+pub(crate) struct Content {
+    pub(crate) value: Option<String>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) tags: BTreeMap<String, Option<String>>,
+    pub(crate) description: Option<String>,
 }
 
 impl Content {
     /// Says what is wrong with the tags or the content type, as (parameter, detail).
-    pub(in super::super) fn check(&self) -> Result<(), (&'static str, String)> {
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
         if self.content_type.as_deref().is_some_and(|text| text.chars().any(char::is_control)) {
             return Err(("content_type", "Invalid character".into()));
         }
@@ -60,17 +60,17 @@ impl Content {
 
 /// One key-value as the store holds, or held, it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in super::super) struct KeyValue {
-    pub(in super::super) id: Id,
-    pub(in super::super) content: Content,
-    pub(in super::super) locked: bool,
-    pub(in super::super) last_modified: Timestamp,
-    pub(in super::super) etag: String,
+pub(crate) struct KeyValue {
+    pub(crate) id: Id,
+    pub(crate) content: Content,
+    pub(crate) locked: bool,
+    pub(crate) last_modified: Timestamp,
+    pub(crate) etag: String,
 }
 
 impl KeyValue {
     /// Makes the key-value that write number `seq` of a store leaves behind; the etag is new for each write.
-    pub(super) fn written(id: Id, content: Content, locked: bool, seq: u64, at: Timestamp) -> Self {
+    pub(crate) fn written(id: Id, content: Content, locked: bool, seq: u64, at: Timestamp) -> Self {
         let etag = fingerprint(&[
             id.key.as_bytes(),
             id.label.as_deref().unwrap_or("\0").as_bytes(),
@@ -81,18 +81,18 @@ impl KeyValue {
     }
 
     /// Counts the bytes that the 10 KB limit and the size of a snapshot are about.
-    pub(in super::super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         item_bytes(&self.id, &self.content)
     }
 }
 
 /// Counts the bytes of a key-value that has not been written yet.
-pub(super) fn item_bytes(id: &Id, content: &Content) -> usize {
+pub(crate) fn item_bytes(id: &Id, content: &Content) -> usize {
     id.key.len() + length(&id.label) + content.bytes()
 }
 
 /// Says what is wrong with a map of tags, as (parameter, detail).
-pub(super) fn check_tags(tags: &BTreeMap<String, Option<String>>) -> Result<(), (&'static str, String)> {
+pub(crate) fn check_tags(tags: &BTreeMap<String, Option<String>>) -> Result<(), (&'static str, String)> {
     for (name, value) in tags {
         if name.is_empty() {
             return Err(("tags", "A tag name is not empty".into()));
@@ -103,7 +103,7 @@ pub(super) fn check_tags(tags: &BTreeMap<String, Option<String>>) -> Result<(), 
 }
 
 /// Says what is wrong with one name: its length or a control character.
-pub(super) fn check_name(name: &str) -> Result<(), String> {
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
     if name.chars().count() > MAX_NAME_CHARS {
         return Err(format!("At most {MAX_NAME_CHARS} characters"));
     }

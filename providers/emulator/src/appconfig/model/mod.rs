@@ -12,19 +12,20 @@ mod condition;
 mod filter;
 mod item;
 mod page;
+mod select;
 mod snapshot;
 mod store;
 mod tag_filter;
 
-pub(super) use condition::{Condition, Conditions, Verdict};
-pub(super) use filter::{FilterError, TextFilter};
-pub(super) use item::{Content, Id, KeyValue};
-pub(super) use page::{Page, page_of, page_etag};
-pub(super) use snapshot::{
-    Composition, CreateSnapshot, Failure, MAX_SNAPSHOT_BYTES, Snapshot, SnapshotFilter, SnapshotState,
-};
-pub(super) use store::{Change, KeyValueFilter, Rejection, Revision, Rules, Store, View};
-pub(super) use tag_filter::TagFilter;
+pub(crate) use condition::{Condition, Conditions, Verdict};
+pub(crate) use filter::TextFilter;
+pub(crate) use item::{Content, Id, KeyValue};
+pub(crate) use page::{page_etag, page_of};
+pub(crate) use select::KeyValueFilter;
+pub use snapshot::SnapshotFailure;
+pub(crate) use snapshot::{Composition, CreateSnapshot, MAX_SNAPSHOT_BYTES, Snapshot, SnapshotFilter, SnapshotState};
+pub(crate) use store::{Change, Rejection, Revision, Rules, Store, View};
+pub(crate) use tag_filter::TagFilter;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};

@@ -7,20 +7,20 @@ const PAGE_SIZE: usize = 100;
 
 /// One page of a listing.
 #[derive(Debug)]
-pub(in super::super) struct Page<T> {
-    pub(in super::super) items: Vec<T>,
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
     /// Whether further items follow the last one here.
-    pub(in super::super) more: bool,
+    pub(crate) more: bool,
 }
 
 /// Takes the first page of what remains of a listing.
-pub(in super::super) fn page_of<T>(mut rest: impl Iterator<Item = T>) -> Page<T> {
+pub(crate) fn page_of<T>(mut rest: impl Iterator<Item = T>) -> Page<T> {
     let items = rest.by_ref().take(PAGE_SIZE).collect();
     Page { items, more: rest.next().is_some() }
 }
 
 /// Computes the etag of a page: it changes when an item does, comes or goes, and when a further page appears.
-pub(in super::super) fn page_etag<'a>(etags: impl Iterator<Item = &'a str>, continuation: Option<&str>) -> String {
+pub(crate) fn page_etag<'a>(etags: impl Iterator<Item = &'a str>, continuation: Option<&'a str>) -> String {
     let parts: Vec<_> = etags.chain([continuation.unwrap_or_default()]).map(str::as_bytes).collect();
     fingerprint(&parts)
 }

@@ -7,7 +7,7 @@ const MAX_TAG_FILTERS: usize = 5;
 
 /// One `name=value`; no value asks for a tag whose value is null.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct TagFilter {
+pub(crate) struct TagFilter {
     name: String,
     value: Option<String>,
 }
@@ -18,7 +18,7 @@ impl TagFilter {
     /// # Errors
     ///
     /// A sentence about the filter that is not `name=value`, or about there being more than five.
-    pub(in super::super) fn parse_all<'a>(filters: impl IntoIterator<Item = &'a str>) -> Result<Vec<Self>, String> {
+    pub(crate) fn parse_all<'a>(filters: impl IntoIterator<Item = &'a str>) -> Result<Vec<Self>, String> {
         let filters = filters.into_iter().map(Self::parse).collect::<Result<Vec<_>, _>>()?;
         match filters.len() {
             0..=MAX_TAG_FILTERS => Ok(filters),
@@ -38,7 +38,7 @@ impl TagFilter {
     }
 
     /// Reports whether these tags have exactly this one.
-    pub(in super::super) fn matches(&self, tags: &BTreeMap<String, Option<String>>) -> bool {
+    pub(crate) fn matches(&self, tags: &BTreeMap<String, Option<String>>) -> bool {
         tags.get(&self.name).is_some_and(|value| *value == self.value)
     }
 }
@@ -54,10 +54,7 @@ fn split_escaped(text: &str) -> Result<Vec<String>, String> {
                 continue;
             }
             '*' | ',' => return Err(format!("'{char}' is reserved: escape it")),
-            '\\' => match chars.next().ok_or("A backslash escapes the character after it")? {
-                '0' => '\0',
-                escaped => escaped,
-            },
+            '\\' => chars.next().ok_or("A backslash escapes the character after it")?,
             plain => plain,
         };
         parts.last_mut().expect("there is always a current part").push(char);
@@ -86,7 +83,7 @@ mod tests {
             ("empty=", true),
             ("none=", false),
             ("none=\0", true),
-            ("none=\\0", true),
+            ("none=\\0", false),
             ("empty=\0", false),
             ("a\\=b=c\\,d", true),
             ("absent=\0", false),
