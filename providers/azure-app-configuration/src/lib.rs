@@ -1,5 +1,102 @@
-//! Work begins.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
+mod apply;
+mod audit;
+mod client;
 mod config;
+mod connect;
+mod convert;
+mod count;
+mod credential;
+mod documents;
+mod error;
+mod history;
+mod names;
+mod observe;
 
+use async_trait::async_trait;
+use repin_provider::{
+    Applied, Capabilities, Documents, Identity, Key, Needs, Observation, Observe, Owner, Place, Provider,
+    ReadDocuments, ReadRequest, ReadValue, RequestCounts, Result, Revision, Version, Write, WriteDocument,
+};
+
+pub use audit::{audit, audit_settings, audit_total, size};
 pub use config::*;
+pub use connect::{Options, connect};
+
+/// One target in an App Configuration store.
+#[derive(Debug)]
+pub struct AppConfiguration {
+    store: client::Store,
+    names: names::Names,
+    owner: Owner,
+    place: Place,
+    capabilities: Capabilities,
+}
+
+#[async_trait]
+impl Provider for AppConfiguration {
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn endpoint(&self) -> String {
+        self.store.context.endpoint.clone()
+    }
+
+    fn native_name(&self, key: &Key) -> String {
+        self.names.native(key)
+    }
+
+    /// Sends nothing: the endpoint is the account, and there is no key of ours to check.
+    async fn preflight(&self, _needs: Needs) -> Result<Identity> {
+        Ok(Identity { account: None, principal: None })
+    }
+
+    async fn observe(&self, request: Observe) -> Result<Observation> {
+        self.look(request).await
+    }
+
+    async fn read(&self, requests: &[ReadRequest]) -> Result<Vec<Option<ReadValue>>> {
+        self.values(requests).await
+    }
+
+    async fn owners(&self, keys: &[Key]) -> Result<Vec<Option<String>>> {
+        self.owners_of(keys).await
+    }
+
+    async fn history(&self, key: &Key) -> Result<Vec<Revision>> {
+        self.revisions(key).await
+    }
+
+    async fn apply(&self, write: &Write) -> Result<Applied> {
+        self.write(write).await
+    }
+
+    async fn read_documents(&self, request: ReadDocuments) -> Result<Documents> {
+        self.ledger(request).await
+    }
+
+    async fn write_document(&self, write: &WriteDocument) -> Result<Option<Version>> {
+        self.record(write).await
+    }
+
+    fn requests(&self) -> RequestCounts {
+        self.store.counter.snapshot()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Config;
+
+    /// A target without prefix or label.
+    pub(crate) fn config(endpoint: &str) -> Config {
+        serde_json::from_value(serde_json::json!({ "endpoint": endpoint })).unwrap()
+    }
+}

@@ -18,6 +18,7 @@ case_table![
     tags_are_kept_beside_the_owner,
     descriptions_are_kept_or_not_told,
     owners_are_told_apart,
+    owners_are_read_for_each_key,
     odd_keys_are_told_apart,
 ];
 
@@ -175,6 +176,22 @@ async fn owners_are_told_apart(arena: Arc<Arena>) -> Checked {
         let owner = owner.ok_or_else(|| Failure::new("a create writes its owner"))?;
         ensure!(owner != arena.owner.as_str(), "another owner's item seems to be ours");
     }
+    Ok(())
+}
+
+async fn owners_are_read_for_each_key(arena: Arc<Arena>) -> Checked {
+    let (ours, theirs, missing) = (key("ours"), key("theirs"), key("missing"));
+    let version = arena.create(&ours, "one").await?;
+    let other = held(create(&*arena.stranger, &theirs, plain("two")).await?)?;
+    arena.see(&ours, &version).await?;
+    arena.see(&theirs, &other).await?;
+    let owners = arena.provider.owners(&[theirs, missing, ours]).await?;
+    let [Some(stranger), None, Some(owner)] = owners.as_slice() else {
+        return Err(Failure::new(format!("one answer for each key, in order: {owners:?}")));
+    };
+    ensure!(owner == arena.owner.as_str(), "our item belongs to {owner:?}");
+    ensure!(stranger != owner, "another owner's item seems to be ours");
+    ensure!(arena.provider.owners(&[]).await?.is_empty(), "nothing was asked for");
     Ok(())
 }
 

@@ -1,0 +1,241 @@
+//! From settings to a provider, without a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use azure_core::http::{ClientOptions, Transport, Url};
+use azure_data_app_configuration::{AppConfigurationClient, AppConfigurationClientOptions, RetryOptions};
+use repin_provider::{Capabilities, Error, ErrorKind, Owner, Rates, Result, Secret};
+
+use crate::client::Store;
+use crate::convert::parse_retention;
+use crate::count::Counter;
+use crate::credential::{Chain, mend};
+use crate::documents::MAX_DOCUMENT;
+use crate::error::Context;
+use crate::names::Names;
+use crate::{AppConfiguration, Config, CredentialKind};
+
+/// What a connection needs beside the settings of its target.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Who owns what is written.
+    pub owner: Owner,
+    /// The ledger's folder: documents live below `.repin/<owner>/<target_id>/`.
+    pub target_id: String,
+    /// The connection string that `connection_string` in the settings leads to, already read.
+    pub connection_string: Option<Secret>,
+    /// Where requests go instead of the endpoint of the settings: an embedded store. The place stays that of the
+    /// settings, and a connection string is then used whatever `credential` says.
+    pub endpoint_override: Option<String>,
+    /// How long one attempt may take until its whole answer is there; 10 s by default.
+    pub attempt_timeout: Duration,
+    /// The api-version to ask for. `2026-04-01` by default, the first that knows descriptions.
+    pub api_version: String,
+    /// Carries requests instead of HTTP; for tests.
+    pub transport: Option<Transport>,
+}
+
+impl Options {
+    /// Makes options; everything but the owner and the ledger's folder has a default.
+    pub fn new(owner: Owner, target_id: impl Into<String>) -> Self {
+        Self {
+            owner,
+            target_id: target_id.into(),
+            connection_string: None,
+            endpoint_override: None,
+            attempt_timeout: Duration::from_secs(10),
+            api_version: "2026-04-01".to_owned(),
+            transport: None,
+        }
+    }
+}
+
+/// Makes the provider of one target. Sends nothing and asks nobody for a token: that is left to the first request.
+///
+/// # Errors
+/// `Refused` for settings that cannot be used: an endpoint that is no URL, plain HTTP to another host, a connection
+/// string of another store. `Denied` where a connection string is required and none is given.
+pub fn connect(config: &Config, options: Options) -> Result<AppConfiguration> {
+    let endpoint = parse_endpoint(options.endpoint_override.as_deref().unwrap_or(&config.endpoint))?;
+    let loopback = is_loopback(&endpoint);
+    let counter = Counter::default();
+    let (client, credential) = sign_in(config, &options, &endpoint, &counter)?;
+    let context = Context { endpoint: endpoint.origin().ascii_serialization(), credential };
+    Ok(AppConfiguration {
+        names: Names::new(config, &options.owner, &options.target_id),
+        capabilities: capabilities(config, &options, loopback)?,
+        place: config.place(),
+        owner: options.owner,
+        store: Store { client, counter, context },
+    })
+}
+
+fn capabilities(config: &Config, options: &Options, loopback: bool) -> Result<Capabilities> {
+    let retention = parse_retention(&config.revision_retention).ok_or_else(|| {
+        unusable(format!("revision_retention {:?} is no duration", config.revision_retention))
+            .with_hint("write days or hours: 7d, 36h")
+    })?;
+    Ok(Capabilities {
+        provider: "azure-app-configuration",
+        compare_and_swap: true,
+        secrets: false,
+        content_types: true,
+        dates_on_write: true,
+        read_batch: 1,
+        page: 100,
+        max_document: MAX_DOCUMENT,
+        versions_kept: None,
+        versions_kept_for: Some(retention),
+        parallel_writes: 8,
+        // The Standard tier's documented throughput for one replica (subscription limits, 2026-08-04).
+        rates: (!loopback).then_some(Rates { reads: 300.0, writes: 60.0 }),
+        // A lost write lands within its attempt or never, and our sync token makes the next read see it.
+        settle: options.attempt_timeout,
+    })
+}
+
+/// Makes the client; the kind of credential is `None` where a connection string signs.
+fn sign_in(
+    config: &Config,
+    options: &Options,
+    endpoint: &Url,
+    counter: &Counter,
+) -> Result<(AppConfigurationClient, Option<CredentialKind>)> {
+    let kind = config.credential;
+    let signed =
+        matches!(kind, CredentialKind::Auto | CredentialKind::ConnectionString) || options.endpoint_override.is_some();
+    match &options.connection_string {
+        Some(text) if signed => {
+            let client =
+                AppConfigurationClient::from_connection_string(text.expose(), Some(client_options(options, counter)))
+                    .map_err(|error| unusable(error.to_string()).with_hint(mend(CredentialKind::ConnectionString)))?;
+            // A connection string names a store of its own; writing to another than the file names must not happen.
+            if client.endpoint().origin() != endpoint.origin() {
+                return Err(unusable(format!(
+                    "the connection string is for {}, but the endpoint is {endpoint}",
+                    client.endpoint()
+                ))
+                .with_hint("let both name the same store"));
+            }
+            Ok((client, None))
+        }
+        _ if kind == CredentialKind::ConnectionString => {
+            let message = "no connection string was given";
+            Err(Error::new(ErrorKind::Denied, "connect", message).with_hint(mend(kind)))
+        }
+        _ if endpoint.scheme() != "https" => Err(unusable(format!("{endpoint} is plain HTTP"))
+            .with_hint("access tokens travel over https only; on loopback use a connection string")),
+        _ => {
+            let chain = Chain::new(kind, &|name| std::env::var(name).ok());
+            let client = AppConfigurationClient::new(endpoint.as_str(), chain, Some(client_options(options, counter)))
+                .map_err(|error| unusable(error.to_string()))?;
+            Ok((client, Some(kind)))
+        }
+    }
+}
+
+fn client_options(options: &Options, counter: &Counter) -> AppConfigurationClientOptions {
+    let mut client_options = ClientOptions::default();
+    client_options.per_try_policies.push(Arc::new(counter.clone()));
+    client_options.transport = options.transport.clone();
+    AppConfigurationClientOptions {
+        api_version: options.api_version.clone(),
+        client_options,
+        retry: RetryOptions { attempt_timeout: options.attempt_timeout, ..RetryOptions::default() },
+        ..Default::default()
+    }
+}
+
+fn parse_endpoint(text: &str) -> Result<Url> {
+    let endpoint = Url::parse(text).map_err(|_| {
+        unusable(format!("the endpoint {text:?} is no URL")).with_hint("write https://<store>.azconfig.io")
+    })?;
+    match endpoint.scheme() {
+        "https" => Ok(endpoint),
+        "http" if is_loopback(&endpoint) => Ok(endpoint),
+        _ => Err(unusable(format!("the endpoint {text} is not https"))
+            .with_hint("plain http is for loopback only: anybody on the way could read and change what is sent")),
+    }
+}
+
+fn is_loopback(endpoint: &Url) -> bool {
+    let host = endpoint.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn unusable(message: String) -> Error {
+    Error::new(ErrorKind::Refused, "connect", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::config;
+
+    fn options() -> Options {
+        Options::new(Owner::parse("assistant-prod").unwrap(), "t1")
+    }
+
+    fn signed(endpoint: &str) -> Options {
+        let text = format!("Endpoint={endpoint};Id=id-1;Secret=c2VjcmV0LW9mLXRoZS10ZXN0");
+        Options { connection_string: Some(Secret::new(text)), ..options() }
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback() {
+        for endpoint in ["http://contoso.azconfig.io", "ftp://127.0.0.1", "contoso.azconfig.io", ""] {
+            let error = connect(&config(endpoint), options()).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Refused, "{endpoint}");
+        }
+        for endpoint in ["http://127.0.0.1:8483", "http://[::1]:8483", "http://localhost:8483"] {
+            assert!(connect(&config(endpoint), signed(endpoint)).is_ok(), "{endpoint}");
+            // A token would be readable on its way.
+            assert_eq!(connect(&config(endpoint), options()).unwrap_err().kind, ErrorKind::Refused, "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn a_connection_string_of_another_store_is_refused() {
+        let error = connect(&config("https://a.azconfig.io"), signed("https://b.azconfig.io")).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Refused);
+        assert!(error.message.contains("b.azconfig.io"), "{error}");
+        assert!(connect(&config("https://a.azconfig.io/"), signed("https://A.azconfig.io")).is_ok());
+    }
+
+    #[test]
+    fn a_required_connection_string_must_be_there() {
+        let wanting = Config { credential: CredentialKind::ConnectionString, ..config("https://a.azconfig.io") };
+        let error = connect(&wanting, options()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Denied);
+        assert!(error.hint.is_some());
+    }
+
+    #[test]
+    fn an_override_keeps_the_place() {
+        let config = Config { credential: CredentialKind::AzureCli, ..config("https://a.azconfig.io") };
+        let endpoint = "http://127.0.0.1:4711";
+        let embedded = Options { endpoint_override: Some(endpoint.into()), ..signed(endpoint) };
+        let provider = connect(&config, embedded).unwrap();
+        assert_eq!(repin_provider::Provider::endpoint(&provider), endpoint);
+        assert_eq!(provider.place, config.place());
+        assert_eq!(provider.capabilities.rates, None);
+        assert!(connect(&config, options()).unwrap().capabilities.rates.is_some());
+    }
+
+    #[test]
+    fn a_retention_must_be_a_duration() {
+        let config = Config { revision_retention: "a week".into(), ..config("https://a.azconfig.io") };
+        assert_eq!(connect(&config, options()).unwrap_err().kind, ErrorKind::Refused);
+    }
+
+    #[test]
+    fn debug_shows_no_credential() {
+        let endpoint = "https://a.azconfig.io";
+        let options = signed(endpoint);
+        let provider = connect(&config(endpoint), options.clone()).unwrap();
+        let printed = format!("{options:?} {provider:?}");
+        assert!(!printed.contains("c2VjcmV0") && !printed.contains("secret-of"), "{printed}");
+    }
+}

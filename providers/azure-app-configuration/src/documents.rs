@@ -1,0 +1,70 @@
+//! The ledger: key-values under a prefix and a label of their own.
+
+use azure_data_app_configuration::{KeyValueContent, Precondition};
+use repin_provider::{
+    Document, DocumentName, Documents, Error, ErrorKind, Put, ReadDocuments, Result, Version, WriteDocument,
+};
+
+use crate::AppConfiguration;
+use crate::apply::unmet;
+use crate::observe::Remembered;
+
+/// Most bytes of one document. A key-value holds 10 KB with its key, label and content type, which take up to 0.4 KB.
+pub(crate) const MAX_DOCUMENT: usize = 9000;
+
+/// Makes portals and command lines show the ledger as what it is.
+const CONTENT_TYPE: &str = "application/json";
+
+impl AppConfiguration {
+    /// Reads every document, whatever was asked for: one conditional list costs less than one document by name.
+    pub(crate) async fn ledger(&self, request: ReadDocuments) -> Result<Documents> {
+        let resume = match request {
+            ReadDocuments::Named { resume, .. } => resume,
+            ReadDocuments::All => None,
+        };
+        let selector = self.names.ledger();
+        let scope = format!("{}/{selector:?}", self.place);
+        let remembered = Remembered::decode(resume.as_ref(), &scope);
+        let listing = self.store.list(&selector, remembered).await?;
+        let resume = if listing.changed { Remembered::encode(scope, &listing.pages) } else { resume };
+        let at = listing.at;
+        let found = listing
+            .into_items()
+            .filter_map(|kept| {
+                let name = self.names.document_name(&kept.key)?;
+                Some((name, Document { body: kept.value, version: kept.version }))
+            })
+            .collect();
+        Ok(Documents { found, all: true, at, resume })
+    }
+
+    /// Writes one document.
+    pub(crate) async fn record(&self, write: &WriteDocument) -> Result<Option<Version>> {
+        match write {
+            WriteDocument::Create { name, body } => self.put_document(name, body, &Put::Create).await.map(Some),
+            WriteDocument::Replace { name, body, expected } => {
+                self.put_document(name, body, &Put::Replace(expected.clone())).await.map(Some)
+            }
+            WriteDocument::Delete { name } => {
+                self.store.delete(&self.names.document(name), Some(self.names.ledger_label()), None).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn put_document(&self, name: &DocumentName, body: &str, put: &Put) -> Result<Version> {
+        if body.len() > MAX_DOCUMENT {
+            let message = format!("document {name} has {} bytes; at most {MAX_DOCUMENT} fit", body.len());
+            return Err(Error::new(ErrorKind::Refused, "PUT /kv/{key}", message));
+        }
+        let mut content = KeyValueContent::new(body);
+        content.content_type = Some(CONTENT_TYPE.to_owned());
+        let precondition = match put {
+            Put::Create => Precondition::Absent,
+            Put::Replace(expected) => Precondition::Etag(expected.id.clone()),
+        };
+        let native = self.names.document(name);
+        let written = self.store.put(&native, Some(self.names.ledger_label()), &content, precondition).await?;
+        written.map(|kept| kept.version).ok_or_else(|| unmet(&format!("PUT /kv/{{key}} (document {name})"), put))
+    }
+}
