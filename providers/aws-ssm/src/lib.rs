@@ -1,5 +1,27 @@
-//! Work begins.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted"))]
 
+mod apply;
+mod audit;
+mod client;
 mod config;
+mod connect;
+mod convert;
+mod count;
+mod credentials;
+mod documents;
+mod error;
+mod history;
+mod memory;
+mod observe;
+mod owners;
+mod pace;
+mod preflight;
+mod provider;
+mod retry;
 
+pub use audit::{audit, audit_count, audit_settings};
+pub use client::http_client;
 pub use config::*;
+pub use connect::{MAX_DOCUMENT, Options, Ssm, connect};
+pub use convert::OWNER_TAG;

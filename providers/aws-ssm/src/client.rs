@@ -1,0 +1,399 @@
+//! Connects to the store and sends requests, paced and counted; nothing else.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_ssm::config::retry::{RetryConfig, RetryPartition, TokenBucket};
+use aws_sdk_ssm::config::timeout::TimeoutConfig;
+use aws_sdk_ssm::types::Parameter;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use repin_provider::{Error, ErrorKind, Key, Result};
+use url::{Host, Url};
+
+use crate::Options;
+use crate::config::{Config, Rates};
+use crate::convert::BATCH;
+use crate::count::{Counts, StoreClock};
+use crate::credentials::AssumedRole;
+use crate::error::Call;
+use crate::pace::{Budget, Category, Pace};
+use crate::retry::Classifier;
+
+/// How long to wait for a connection.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Attempts of one read, as the SDK counts them: the first one too.
+const READ_ATTEMPTS: u32 = 3;
+/// Attempts of one write that the store refuses to take yet. More than for a read: a bulk write runs at the quota's
+/// edge, which others use too.
+const WRITE_ATTEMPTS: u32 = 6;
+/// The longest wait between attempts.
+const BACKOFF: Duration = Duration::from_secs(20);
+/// Documented quotas at the default throughput setting, in requests a second. The one for tags is not published; a
+/// guess, which a throttle lowers.
+const QUOTA: Budget = Budget { get: 40.0, put: 3.0, delete: 3.0, tags: 5.0 };
+
+/// What speaks to the three services, and what watches it.
+pub(crate) struct Client {
+    /// For what may be repeated.
+    reads: aws_sdk_ssm::Client,
+    /// For what may not.
+    writes: aws_sdk_ssm::Client,
+    kms: aws_sdk_kms::Client,
+    sts: aws_sdk_sts::Client,
+    counts: Counts,
+    pace: Option<Arc<Pace>>,
+    budget: Option<Budget>,
+    endpoints: Endpoints,
+    loopback: bool,
+}
+
+/// Where requests go, for messages.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoints {
+    pub(crate) ssm: String,
+    pub(crate) kms: String,
+    pub(crate) sts: String,
+}
+
+impl Endpoints {
+    fn new(region: &str, url: Option<&str>) -> Self {
+        let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        let of = |service: &str| url.map_or_else(|| format!("{service}.{region}.{suffix}"), str::to_owned);
+        Self { ssm: of("ssm"), kms: of("kms"), sts: of("sts") }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("endpoints", &self.endpoints).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Builds the clients without a request: credentials are looked for when the first one is sent.
+    pub(crate) async fn build(config: &Config, options: &Options) -> Result<Self> {
+        let loopback = config.endpoint_url.as_deref().is_some_and(is_loopback);
+        if options.credentials.is_some() && !loopback {
+            return Err(refused("given credentials go to a loopback endpoint only"));
+        }
+        let base = load(config, options, loopback).await?;
+        let endpoints = Endpoints::new(&config.region, base.endpoint_url());
+        if config.endpoint_url.is_none() && base.endpoint_url().is_some() {
+            tracing::warn!(endpoint = endpoints.ssm, "the AWS environment overrides the endpoint");
+        }
+        let counts = Counts::default();
+        let shared = match &config.assume_role {
+            None => base,
+            Some(role) => {
+                let sts = sts_client(&base, &counts);
+                let provider = AssumedRole::new(sts, role, &options.owner, endpoints.sts.clone());
+                base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+            }
+        };
+        let budget = budget(config, loopback)?;
+        let place = format!("{}/{} {}", config.account, config.region, endpoints.ssm);
+        let pace = budget.map(|budget| Pace::shared(&place, budget));
+        Ok(Self {
+            reads: ssm_reads(&shared, &counts, config, pace.clone()),
+            writes: ssm_writes(&shared, &counts, config, options, pace.clone()),
+            kms: kms_client(&shared, &counts),
+            sts: sts_client(&shared, &counts),
+            pace,
+            counts,
+            budget,
+            endpoints,
+            loopback,
+        })
+    }
+
+    /// Returns where requests go.
+    pub(crate) fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Tells whether the store is on this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+
+    /// Returns the rates that requests keep to, if any.
+    pub(crate) fn budget(&self) -> Option<Budget> {
+        self.budget
+    }
+
+    /// Returns the counters.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The client for reads. Each request first [waits](Self::turn) its turn.
+    pub(crate) fn reads(&self) -> &aws_sdk_ssm::Client {
+        &self.reads
+    }
+
+    /// The client for writes, which repeats nothing that may have been done.
+    pub(crate) fn writes(&self) -> &aws_sdk_ssm::Client {
+        &self.writes
+    }
+
+    pub(crate) fn kms(&self) -> &aws_sdk_kms::Client {
+        &self.kms
+    }
+
+    pub(crate) fn sts(&self) -> &aws_sdk_sts::Client {
+        &self.sts
+    }
+
+    /// Waits until the quota has room for one more request.
+    pub(crate) async fn turn(&self, category: Category) {
+        if let Some(pace) = &self.pace {
+            pace.wait(category).await;
+        }
+    }
+
+    /// Describes a call to SSM for the messages about it.
+    pub(crate) fn call<'a>(&'a self, operation: &'static str, key: Option<&'a Key>, about: &'a str) -> Call<'a> {
+        Call { operation, endpoint: &self.endpoints.ssm, key, about, writes: false, value: None }
+    }
+
+    /// Reads up to ten names, or `name:version` selectors, in one request. Names that do not exist come back apart.
+    pub(crate) async fn get_parameters(
+        &self,
+        names: Vec<String>,
+        decrypt: bool,
+        key: Option<&Key>,
+        clock: &StoreClock,
+    ) -> Result<(Vec<Parameter>, Vec<String>)> {
+        debug_assert!(names.len() <= BATCH);
+        let about = match names.as_slice() {
+            [first, _, ..] => format!("{} names from {first} on", names.len()),
+            [only] if key.is_none() => only.clone(),
+            _ => String::new(),
+        };
+        self.turn(Category::Get).await;
+        let answer = self
+            .reads
+            .get_parameters()
+            .set_names(Some(names))
+            .with_decryption(decrypt)
+            .customize()
+            .interceptor(clock.clone())
+            .send()
+            .await
+            .map_err(|error| self.call("GetParameters", key, &about).failed(error))?;
+        Ok((answer.parameters.unwrap_or_default(), answer.invalid_parameters.unwrap_or_default()))
+    }
+
+    /// Lists everything below a path, undecrypted, page by page.
+    pub(crate) async fn list(&self, path: &str, clock: &StoreClock) -> Result<Vec<Parameter>> {
+        let path = if path.is_empty() { "/" } else { path };
+        let call = self.call("GetParametersByPath", None, path);
+        let mut pages = Pages::default();
+        let mut found = Vec::new();
+        loop {
+            self.turn(Category::Get).await;
+            let page = self
+                .reads
+                .get_parameters_by_path()
+                .path(path)
+                .recursive(true)
+                .with_decryption(false)
+                .max_results(BATCH as i32)
+                .set_next_token(pages.token.clone())
+                .customize()
+                .interceptor(clock.clone())
+                .send()
+                .await
+                .map_err(|error| call.failed(error))?;
+            found.extend(page.parameters.unwrap_or_default());
+            if !pages.turn(page.next_token).map_err(|text| call.error(ErrorKind::Unexpected, text))? {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+/// Walks pages until there is no token. A page may be empty and still not be the last.
+#[derive(Debug, Default)]
+pub(crate) struct Pages {
+    /// The token for the next request.
+    pub(crate) token: Option<String>,
+    seen: HashSet<String>,
+}
+
+impl Pages {
+    /// Takes a page's token and tells whether there is another page.
+    ///
+    /// # Errors
+    /// A token that was given before would go round for ever.
+    pub(crate) fn turn(&mut self, token: Option<String>) -> std::result::Result<bool, &'static str> {
+        self.token = token.filter(|token| !token.is_empty());
+        match &self.token {
+            None => Ok(false),
+            Some(token) if self.seen.insert(token.clone()) => Ok(true),
+            Some(_) => Err("the listing repeats a page token, and would never end"),
+        }
+    }
+}
+
+/// Makes an HTTP client as the SDK would, to be shared by the clients of the three services: one pool, one set of
+/// trusted roots. An endpoint on loopback is never reached through a proxy.
+pub fn http_client(loopback: bool) -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut builder = aws_smithy_http_client::ConnectorBuilder::default()
+            .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
+            .proxy_config(if loopback { ProxyConfig::disabled() } else { ProxyConfig::from_env() });
+        builder.set_connector_settings(settings.cloned());
+        if let Some(components) = components {
+            builder.set_sleep_impl(components.sleep_impl());
+        }
+        builder.build()
+    })
+}
+
+async fn load(config: &Config, options: &Options, loopback: bool) -> Result<SdkConfig> {
+    let http = options.http_client.clone().unwrap_or_else(|| http_client(loopback));
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .region(Region::new(config.region.clone()))
+        .app_name(AppName::new("repin").expect("a valid app name"))
+        .http_client(http)
+        .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS).with_max_backoff(BACKOFF))
+        .timeout_config(timeouts(options.attempt_timeout, READ_ATTEMPTS));
+    if let Some(profile) = &config.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(url) = &config.endpoint_url {
+        Url::parse(url).map_err(|error| refused(format!("endpoint_url {url:?}: {error}")))?;
+        loader = loader.endpoint_url(url);
+    }
+    if let Some((id, secret)) = &options.credentials {
+        loader = loader.credentials_provider(Credentials::new(id, secret.expose(), None, None, "RepinEmulator"));
+    }
+    Ok(loader.load().await)
+}
+
+fn refused(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Refused, "connect", message)
+}
+
+/// Every wait of a call is bounded: the SDK by itself bounds only the connecting.
+fn timeouts(attempt: Duration, attempts: u32) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT.min(attempt))
+        .read_timeout(attempt)
+        .operation_attempt_timeout(attempt)
+        .operation_timeout((attempt + BACKOFF) * attempts)
+        .build()
+}
+
+/// A retry budget of the target's own, refilled with time: by default all clients of a region share one that an outage
+/// empties for good.
+fn partition(config: &Config, kind: &str) -> RetryPartition {
+    let bucket = TokenBucket::builder().capacity(500).refill_rate(5.0).build();
+    RetryPartition::custom(format!("{}-{}-{kind}", config.account, config.region)).token_bucket(bucket).build()
+}
+
+type MaybePace = Option<Arc<Pace>>;
+
+fn ssm_reads(shared: &SdkConfig, counts: &Counts, config: &Config, pace: MaybePace) -> aws_sdk_ssm::Client {
+    let builder = aws_sdk_ssm::config::Builder::from(shared)
+        .interceptor(counts.clone())
+        .retry_partition(partition(config, "reads"))
+        .retry_classifier(Classifier::reads(pace));
+    aws_sdk_ssm::Client::from_conf(builder.build())
+}
+
+fn ssm_writes(
+    shared: &SdkConfig,
+    counts: &Counts,
+    config: &Config,
+    options: &Options,
+    pace: MaybePace,
+) -> aws_sdk_ssm::Client {
+    let builder = aws_sdk_ssm::config::Builder::from(shared)
+        .interceptor(counts.clone())
+        .retry_partition(partition(config, "writes"))
+        .retry_config(RetryConfig::standard().with_max_attempts(WRITE_ATTEMPTS).with_max_backoff(BACKOFF))
+        .timeout_config(timeouts(options.attempt_timeout, WRITE_ATTEMPTS))
+        .retry_classifier(Classifier::writes(pace));
+    aws_sdk_ssm::Client::from_conf(builder.build())
+}
+
+fn kms_client(shared: &SdkConfig, counts: &Counts) -> aws_sdk_kms::Client {
+    let builder = aws_sdk_kms::config::Builder::from(shared).interceptor(counts.clone());
+    aws_sdk_kms::Client::from_conf(builder.build())
+}
+
+fn sts_client(shared: &SdkConfig, counts: &Counts) -> aws_sdk_sts::Client {
+    let builder = aws_sdk_sts::config::Builder::from(shared).interceptor(counts.clone());
+    aws_sdk_sts::Client::from_conf(builder.build())
+}
+
+/// Returns the rates to keep to. A store on loopback has no quota unless the file gives it one.
+fn budget(config: &Config, loopback: bool) -> Result<Option<Budget>> {
+    if loopback && config.rates.is_none() {
+        return Ok(None);
+    }
+    let share = config.rate_share.unwrap_or(1.0);
+    let given = |rate: fn(&Rates) -> Option<f64>| config.rates.as_ref().and_then(rate);
+    let of = |given: Option<f64>, quota: f64| match given.unwrap_or(quota) * share {
+        rate if rate.is_finite() && rate > 0.0 => Ok(rate),
+        rate => Err(refused(format!("rates and rate_share give {rate} requests a second"))),
+    };
+    Ok(Some(Budget {
+        get: of(given(|rates| rates.get), QUOTA.get)?,
+        put: of(given(|rates| rates.put), QUOTA.put)?,
+        delete: of(given(|rates| rates.delete), QUOTA.delete)?,
+        tags: of(None, QUOTA.tags)?,
+    }))
+}
+
+/// Tells whether a URL leads to this machine.
+pub(crate) fn is_loopback(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return false };
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_an_address_not_a_name_that_looks_like_one() {
+        for yes in ["http://127.0.0.1:4566", "http://localhost", "http://[::1]:80/", "http://127.9.9.9"] {
+            assert!(is_loopback(yes), "{yes}");
+        }
+        for no in ["http://127.0.0.1.example.com", "https://ssm.eu-west-1.amazonaws.com", "http://10.0.0.1", "x"] {
+            assert!(!is_loopback(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn pages_end_without_a_token_and_never_go_round() {
+        let mut pages = Pages::default();
+        assert_eq!(pages.turn(Some("a".into())), Ok(true));
+        assert_eq!(pages.turn(Some("b".into())), Ok(true));
+        assert!(pages.turn(Some("a".into())).is_err());
+        assert_eq!(Pages::default().turn(Some(String::new())), Ok(false));
+        assert_eq!(Pages::default().turn(None), Ok(false));
+    }
+
+    #[test]
+    fn endpoints_follow_the_region() {
+        assert_eq!(Endpoints::new("eu-west-1", None).ssm, "ssm.eu-west-1.amazonaws.com");
+        assert_eq!(Endpoints::new("cn-north-1", None).kms, "kms.cn-north-1.amazonaws.com.cn");
+        assert_eq!(Endpoints::new("eu-west-1", Some("http://127.0.0.1:1")).sts, "http://127.0.0.1:1");
+    }
+}

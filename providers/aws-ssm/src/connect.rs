@@ -1,0 +1,116 @@
+//! What a target needs to be reached, and what it is once it is.
+
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use repin_provider::{Capabilities, Key, Owner, Place, Rates, Result, Secret};
+
+use crate::client::Client;
+use crate::config::Config;
+use crate::convert::{self, BATCH};
+use crate::memory::Memory;
+use crate::preflight::Confirmed;
+
+/// The most bytes of one ledger document: the value of a Standard parameter.
+pub const MAX_DOCUMENT: usize = 4096;
+
+/// How long one attempt may take before its answer counts as lost.
+const ATTEMPT: Duration = Duration::from_secs(10);
+/// How long reads may lag behind writes. Nothing is promised; a second or more was reported.
+const LAG: Duration = Duration::from_secs(10);
+/// Versions that the store keeps of each parameter.
+const VERSIONS: u64 = 100;
+
+/// What the file does not say about a target.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The owner of what is written.
+    pub owner: Owner,
+    /// The ledger's folder below `<ledger_prefix>/<owner>/`.
+    pub target_id: String,
+    /// An access key id and its secret, for the embedded emulator: refused unless the endpoint is on loopback. Left
+    /// out, the AWS credential chain is asked when the first request is sent.
+    pub credentials: Option<(String, Secret)>,
+    /// How long one attempt may take before its answer counts as lost. 10 s by default.
+    pub attempt_timeout: Duration,
+    /// How long reads may lag behind writes. Left out, 10 s, and nothing on loopback.
+    pub read_lag: Option<Duration>,
+    /// An HTTP client to share between targets; see [`http_client`](crate::http_client). Left out, one is made.
+    pub http_client: Option<SharedHttpClient>,
+}
+
+impl Options {
+    /// Makes options with the defaults above.
+    pub fn new(owner: Owner, target_id: impl Into<String>) -> Self {
+        Self {
+            owner,
+            target_id: target_id.into(),
+            credentials: None,
+            attempt_timeout: ATTEMPT,
+            read_lag: None,
+            http_client: None,
+        }
+    }
+}
+
+/// One target in AWS SSM Parameter Store.
+///
+/// `Debug` prints no credential and no value.
+#[derive(Debug)]
+pub struct Ssm {
+    pub(crate) place: Place,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) config: Config,
+    pub(crate) owner: Owner,
+    /// The ledger's path, without a slash at the end.
+    pub(crate) ledger: String,
+    pub(crate) client: Client,
+    pub(crate) memory: Memory,
+    pub(crate) confirmed: Confirmed,
+}
+
+/// Builds a target without sending anything.
+///
+/// # Errors
+/// `Refused` for an endpoint that is no URL, rates that are not above zero, and given credentials for an endpoint that
+/// is not on loopback.
+pub async fn connect(config: &Config, options: Options) -> Result<Ssm> {
+    let client = Client::build(config, &options).await?;
+    let lag = options.read_lag.unwrap_or(if client.is_loopback() { Duration::ZERO } else { LAG });
+    Ok(Ssm {
+        place: config.place(),
+        capabilities: capabilities(&client, options.attempt_timeout + lag),
+        config: config.clone(),
+        ledger: convert::join(&convert::join(&config.ledger_prefix, options.owner.as_str()), &options.target_id),
+        owner: options.owner,
+        client,
+        memory: Memory::new(lag),
+        confirmed: Confirmed::default(),
+    })
+}
+
+fn capabilities(client: &Client, settle: Duration) -> Capabilities {
+    let rates = client.budget().map(|budget| Rates { reads: budget.get, writes: budget.put });
+    Capabilities {
+        provider: "aws-ssm",
+        compare_and_swap: false,
+        secrets: true,
+        content_types: false,
+        dates_on_write: false,
+        read_batch: BATCH,
+        page: BATCH,
+        max_document: MAX_DOCUMENT,
+        versions_kept: Some(VERSIONS),
+        versions_kept_for: None,
+        parallel_writes: if rates.is_some() { 3 } else { 8 },
+        rates,
+        settle,
+    }
+}
+
+impl Ssm {
+    /// Returns a key's full name.
+    pub(crate) fn name_of(&self, key: &Key) -> String {
+        convert::join(&self.config.prefix, key.as_str())
+    }
+}

@@ -1,0 +1,177 @@
+//! What this process saw of each parameter lately: hints that save requests and tell a late read from a change.
+//!
+//! Losing it loses nothing but speed; nothing here is believed beyond the store's lag.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use repin_provider::{Item, Tier, Version};
+use tokio::time::Instant;
+
+use crate::convert;
+
+/// How long after a delete the name must not be created again: the store still cleans up.
+const CLEAN_UP: Duration = Duration::from_secs(30);
+
+/// What is remembered of parameters, by full name.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    known: Mutex<HashMap<String, Known>>,
+    /// How long reads may lag behind writes; zero on loopback.
+    lag: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    secret: Option<bool>,
+    tier: Option<Tier>,
+    seen: Option<(Version, Instant)>,
+    wrote: Option<(Wrote, Instant)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Wrote {
+    Version(i64),
+    /// Deleted, when it was at this version.
+    Delete(Option<i64>),
+}
+
+impl Memory {
+    /// Makes an empty memory for a store whose reads lag this long.
+    pub(crate) fn new(lag: Duration) -> Self {
+        Self { known: Mutex::default(), lag }
+    }
+
+    fn with<T>(&self, name: &str, change: impl FnOnce(&mut Known) -> T) -> T {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.get_mut(name) {
+            Some(entry) => change(entry),
+            None => change(known.entry(name.to_owned()).or_default()),
+        }
+    }
+
+    /// Remembers an item that the store showed.
+    pub(crate) fn saw(&self, name: &str, item: &Item) {
+        self.with(name, |known| {
+            known.secret = Some(item.secret);
+            known.seen = Some((item.version.clone(), Instant::now()));
+        });
+    }
+
+    /// Remembers a put: the version it made, and what it was stored as.
+    pub(crate) fn put(&self, name: &str, number: i64, secret: bool, tier: Option<Tier>) {
+        self.with(name, |known| {
+            known.secret = Some(secret);
+            known.tier = tier.or(known.tier);
+            known.wrote = Some((Wrote::Version(number), Instant::now()));
+        });
+    }
+
+    /// Remembers a delete.
+    pub(crate) fn deleted(&self, name: &str, at: Option<i64>) {
+        self.with(name, |known| {
+            *known = Known { wrote: Some((Wrote::Delete(at), Instant::now())), ..Known::default() };
+        });
+    }
+
+    /// Returns whether the parameter is a SecureString, if that is known.
+    pub(crate) fn is_secret(&self, name: &str) -> Option<bool> {
+        self.with(name, |known| known.secret)
+    }
+
+    /// Returns the tier that an earlier put answered.
+    pub(crate) fn tier(&self, name: &str) -> Option<Tier> {
+        self.with(name, |known| known.tier)
+    }
+
+    /// Tells whether the store showed exactly this version within `age`, with no write of ours since.
+    pub(crate) fn saw_lately(&self, name: &str, version: &Version, age: Duration) -> bool {
+        self.with(name, |known| match (&known.seen, known.wrote) {
+            (Some((seen, at)), None) => seen == version && at.elapsed() < age,
+            (Some((seen, at)), Some((_, wrote))) => seen == version && *at > wrote && at.elapsed() < age,
+            (None, _) => false,
+        })
+    }
+
+    /// Tells whether an answer is older than our own last write: the store's lag, and no change by somebody else.
+    ///
+    /// Beyond the lag the store is believed whatever it says.
+    pub(crate) fn is_stale(&self, name: &str, version: Option<&Version>) -> bool {
+        let shown = version.and_then(convert::number);
+        self.with(name, |known| match known.wrote {
+            Some((_, at)) if at.elapsed() >= self.lag => false,
+            Some((Wrote::Version(ours), _)) => shown.is_none_or(|number| number < ours),
+            Some((Wrote::Delete(Some(gone)), _)) => shown.is_some_and(|number| number >= gone),
+            Some((Wrote::Delete(None), _)) | None => false,
+        })
+    }
+
+    /// Returns how long to wait before this name may be created again.
+    pub(crate) fn clean_up(&self, name: &str) -> Duration {
+        if self.lag.is_zero() {
+            return Duration::ZERO;
+        }
+        self.with(name, |known| match known.wrote {
+            Some((Wrote::Delete(_), at)) => CLEAN_UP.saturating_sub(at.elapsed()),
+            _ => Duration::ZERO,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(number: i64, secret: bool) -> Item {
+        Item {
+            version: convert::version(number, None),
+            value: None,
+            secret,
+            native_type: None,
+            content_type: None,
+            tags: None,
+            description: None,
+            owner: None,
+            locked: false,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_older_than_our_write_is_stale_for_a_while() {
+        let memory = Memory::new(Duration::from_secs(10));
+        assert!(!memory.is_stale("/a", None));
+        memory.put("/a", 7, false, None);
+        assert!(memory.is_stale("/a", None));
+        assert!(memory.is_stale("/a", Some(&Version::new("6", None))));
+        assert!(!memory.is_stale("/a", Some(&Version::new("7", None))));
+        assert!(!memory.is_stale("/a", Some(&Version::new("8", None))));
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert!(!memory.is_stale("/a", None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deleted_name_rests_before_it_is_created_again() {
+        let memory = Memory::new(Duration::from_secs(10));
+        memory.saw("/a", &item(3, true));
+        memory.deleted("/a", Some(3));
+        assert_eq!(memory.is_secret("/a"), None);
+        assert!(memory.is_stale("/a", Some(&Version::new("3", None))));
+        assert!(!memory.is_stale("/a", Some(&Version::new("1", None))), "a new incarnation");
+        assert_eq!(memory.clean_up("/a"), Duration::from_secs(30));
+        tokio::time::advance(Duration::from_secs(31)).await;
+        assert_eq!(memory.clean_up("/a"), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_seen_before_a_write_is_not_fresh() {
+        let memory = Memory::new(Duration::from_secs(10));
+        let (age, three) = (Duration::from_secs(10), Version::new("3", None));
+        memory.saw("/a", &item(3, false));
+        assert!(memory.saw_lately("/a", &three, age));
+        assert!(!memory.saw_lately("/a", &Version::new("4", None), age));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        memory.put("/a", 4, false, None);
+        assert!(!memory.saw_lately("/a", &three, age));
+    }
+}

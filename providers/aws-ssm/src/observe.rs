@@ -1,0 +1,200 @@
+//! Looks at what the store holds, and reads values on purpose.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use aws_sdk_ssm::types::Parameter;
+use futures::{StreamExt, TryStreamExt, stream};
+use repin_provider::{ErrorKind, Item, Key, Observation, Observe, ReadRequest, ReadValue, Result, Seen, Version};
+
+use crate::Ssm;
+use crate::convert::{self, BATCH, Selector};
+use crate::count::StoreClock;
+
+/// Reads under way at once. More would only queue at the quota.
+const PARALLEL: usize = 4;
+/// How long to wait before asking again for what was answered late.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// What the store said of some names.
+#[derive(Debug, Default)]
+struct Answer {
+    found: HashMap<String, Item>,
+    missing: HashSet<String>,
+}
+
+impl Answer {
+    fn version(&self, name: &str) -> Option<&Version> {
+        self.found.get(name).map(|item| &item.version)
+    }
+
+    fn forget(&mut self, names: &[String]) {
+        for name in names {
+            self.found.remove(name);
+            self.missing.remove(name);
+        }
+    }
+}
+
+impl Ssm {
+    pub(crate) async fn observe_keys(&self, request: Observe) -> Result<Observation> {
+        let clock = StoreClock::default();
+        let wanted: BTreeMap<String, Key> = request.keys.into_iter().map(|key| (self.name_of(&key), key)).collect();
+        let mut answer = Answer::default();
+        let mut foreign = None;
+        if request.census {
+            let (listed, others) = self.census(&wanted, &clock).await?;
+            answer.found = listed;
+            foreign = Some(others);
+        }
+        // A listing may miss what was just made, so what it lacks is asked for by name before it counts as absent.
+        let ask: Vec<String> = wanted.keys().filter(|name| !answer.found.contains_key(*name)).cloned().collect();
+        self.ask(&mut answer, ask, &clock).await?;
+        self.wait_for_late(&mut answer, &wanted, &clock).await?;
+        for (name, item) in &answer.found {
+            self.memory.saw(name, item);
+        }
+        let items = wanted.into_iter().map(|(name, key)| (key, seen(&mut answer, &name))).collect();
+        Ok(Observation { items, foreign, at: clock.earliest(), resume: None })
+    }
+
+    /// Lists everything below the prefix: what is wanted, and the names of the rest.
+    async fn census(
+        &self,
+        wanted: &BTreeMap<String, Key>,
+        clock: &StoreClock,
+    ) -> Result<(HashMap<String, Item>, Vec<String>)> {
+        let path = self.config.prefix.trim_end_matches('/');
+        let mut listed = HashMap::new();
+        let mut foreign = Vec::new();
+        for parameter in self.client.list(path, clock).await? {
+            let (name, item) = self.understand("GetParametersByPath", parameter, convert::item)?;
+            if wanted.contains_key(&name) {
+                listed.insert(name, item);
+            } else if !convert::is_below(&self.config.ledger_prefix, &name) {
+                foreign.push(name);
+            }
+        }
+        foreign.sort();
+        foreign.dedup();
+        Ok((listed, foreign))
+    }
+
+    /// Asks for names, ten a request.
+    async fn ask(&self, answer: &mut Answer, names: Vec<String>, clock: &StoreClock) -> Result<()> {
+        let batches: Vec<Vec<String>> = names.chunks(BATCH).map(<[String]>::to_vec).collect();
+        let mut answers = stream::iter(batches)
+            .map(|batch| self.client.get_parameters(batch, false, None, clock))
+            .buffer_unordered(PARALLEL);
+        while let Some((parameters, missing)) = answers.try_next().await? {
+            for parameter in parameters {
+                let (name, item) = self.understand("GetParameters", parameter, convert::item)?;
+                answer.found.insert(name, item);
+            }
+            answer.missing.extend(missing);
+        }
+        Ok(())
+    }
+
+    /// Asks again for what was answered as it stood before our own last write, until the store's lag has passed.
+    async fn wait_for_late(
+        &self,
+        answer: &mut Answer,
+        wanted: &BTreeMap<String, Key>,
+        clock: &StoreClock,
+    ) -> Result<()> {
+        loop {
+            let late: Vec<String> =
+                wanted.keys().filter(|name| self.memory.is_stale(name, answer.version(name))).cloned().collect();
+            if late.is_empty() {
+                return Ok(());
+            }
+            tracing::debug!(names = late.len(), "the store still answers as before our writes");
+            tokio::time::sleep(AGAIN).await;
+            answer.forget(&late);
+            self.ask(answer, late, clock).await?;
+        }
+    }
+
+    pub(crate) async fn read_values(&self, requests: &[ReadRequest]) -> Result<Vec<Option<ReadValue>>> {
+        let calls = convert::calls(requests.iter().filter_map(|request| self.selector(request)).collect());
+        let values: Vec<HashMap<(String, Option<i64>), ReadValue>> =
+            stream::iter(calls).map(|call| self.read_call(call)).buffer_unordered(PARALLEL).try_collect().await?;
+        let values: HashMap<_, _> = values.into_iter().flatten().collect();
+        Ok(requests.iter().map(|request| self.pick(&values, request)).collect())
+    }
+
+    /// Returns what to ask for; `None` where the version is none that SSM could have.
+    fn selector(&self, request: &ReadRequest) -> Option<Selector> {
+        let number = match &request.version {
+            None => None,
+            Some(version) => Some(convert::number(version)?),
+        };
+        Some(Selector { name: self.name_of(&request.key), number, key: request.key.clone() })
+    }
+
+    /// Returns the value for a request, unless it is of another incarnation of the name.
+    fn pick(&self, values: &HashMap<(String, Option<i64>), ReadValue>, request: &ReadRequest) -> Option<ReadValue> {
+        let selector = self.selector(request)?;
+        let value = values.get(&(selector.name, selector.number))?;
+        request.version.as_ref().is_none_or(|wanted| *wanted == value.version).then(|| value.clone())
+    }
+
+    /// Reads up to ten selectors. One key that cannot be decrypted fails the store's whole answer, so each is then read
+    /// by itself to name it.
+    async fn read_call(&self, call: Vec<Selector>) -> Result<HashMap<(String, Option<i64>), ReadValue>> {
+        let [_, _, ..] = call.as_slice() else { return self.read_together(&call).await };
+        match self.read_together(&call).await {
+            Err(error) if matches!(error.kind, ErrorKind::KeyUnusable | ErrorKind::Denied) => {
+                tracing::debug!(%error, "reading one by one to find the parameter at fault");
+                let mut values = HashMap::new();
+                for selector in &call {
+                    values.extend(self.read_together(std::slice::from_ref(selector)).await?);
+                }
+                Ok(values)
+            }
+            other => other,
+        }
+    }
+
+    async fn read_together(&self, call: &[Selector]) -> Result<HashMap<(String, Option<i64>), ReadValue>> {
+        let names = call.iter().map(Selector::text).collect();
+        let key = match call {
+            [only] => Some(&only.key),
+            _ => None,
+        };
+        let (parameters, _) = self.client.get_parameters(names, true, key, &StoreClock::default()).await?;
+        let asked: HashMap<&str, Option<i64>> =
+            call.iter().map(|selector| (selector.name.as_str(), selector.number)).collect();
+        let mut values = HashMap::new();
+        for parameter in parameters {
+            let (name, value) = self.understand("GetParameters", parameter, convert::read_value)?;
+            if let Some(number) = asked.get(name.as_str()) {
+                values.insert((name, *number), value);
+            }
+        }
+        Ok(values)
+    }
+
+    /// Converts what the store answered, or says that it makes no sense.
+    pub(crate) fn understand<T>(
+        &self,
+        operation: &'static str,
+        parameter: Parameter,
+        convert: fn(Parameter) -> Option<T>,
+    ) -> Result<T> {
+        let name = parameter.name.clone().unwrap_or_default();
+        convert(parameter).ok_or_else(|| {
+            let message = "the answer lacks the parameter's name, version or value";
+            self.client.call(operation, None, &name).error(ErrorKind::Unexpected, message)
+        })
+    }
+}
+
+fn seen(answer: &mut Answer, name: &str) -> Seen {
+    match answer.found.remove(name) {
+        Some(item) => Seen::Present(item),
+        None if answer.missing.contains(name) => Seen::Absent,
+        None => Seen::Unreadable("the store named it neither as found nor as missing".to_owned()),
+    }
+}

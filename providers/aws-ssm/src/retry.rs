@@ -1,0 +1,153 @@
+//! Which failed attempts the SDK may repeat by itself.
+//!
+//! Reads follow the SDK's own rules. A write is repeated only when the store said that it did nothing: anything else
+//! (a lost answer, a timeout, a 5xx) may have made a version, and a blind second attempt would make another.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_ssm::operation::delete_parameter::DeleteParameterError;
+use aws_sdk_ssm::operation::get_parameter_history::GetParameterHistoryError;
+use aws_sdk_ssm::operation::get_parameters::GetParametersError;
+use aws_sdk_ssm::operation::get_parameters_by_path::GetParametersByPathError;
+use aws_sdk_ssm::operation::list_tags_for_resource::ListTagsForResourceError;
+use aws_sdk_ssm::operation::put_parameter::PutParameterError;
+use aws_smithy_runtime_api::client::interceptors::context::{Error, InterceptorContext};
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::retry::ErrorKind;
+use rand::RngExt;
+
+use crate::pace::{Category, Pace};
+
+/// The codes with which AWS services ask for fewer requests.
+const THROTTLES: [&str; 10] = [
+    "ThrottlingException",
+    "Throttling",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
+    "LimitExceededException",
+    "SlowDown",
+];
+
+/// The code for two writes of one parameter at once, which the SDK does not repeat.
+pub(crate) const TOO_MANY_UPDATES: &str = "TooManyUpdates";
+
+/// The shortest wait before a write is repeated after [`TOO_MANY_UPDATES`]: sooner, it is refused again.
+const UPDATES_WAIT: Duration = Duration::from_secs(1);
+
+/// Tells whether a code asks for fewer requests.
+pub(crate) fn is_throttle(code: &str) -> bool {
+    THROTTLES.contains(&code)
+}
+
+/// Lets the SDK repeat a write only after a definitive refusal, and tells the pacing of every throttle it sees.
+#[derive(Debug)]
+pub(crate) struct Classifier {
+    writes: bool,
+    pace: Option<Arc<Pace>>,
+}
+
+impl Classifier {
+    /// For requests that may be repeated: leaves the decision to the SDK.
+    pub(crate) fn reads(pace: Option<Arc<Pace>>) -> Self {
+        Self { writes: false, pace }
+    }
+
+    /// For requests that may not.
+    pub(crate) fn writes(pace: Option<Arc<Pace>>) -> Self {
+        Self { writes: true, pace }
+    }
+}
+
+impl ClassifyRetry for Classifier {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let failure = match context.output_or_error() {
+            None | Some(Ok(_)) => return RetryAction::NoActionIndicated,
+            Some(Err(failure)) => failure,
+        };
+        let answer = failure.as_operation_error().and_then(code_of);
+        if let (Some((category, code)), Some(pace)) = (answer, &self.pace)
+            && is_throttle(code)
+        {
+            pace.throttled(category);
+        }
+        if !self.writes {
+            return RetryAction::NoActionIndicated;
+        }
+        // A code in a 5xx is no promise that nothing was done.
+        let refused = context.response().is_some_and(|response| response.status().is_client_error());
+        action(answer.map(|(_, code)| code).filter(|_| refused), spread())
+    }
+
+    fn name(&self) -> &'static str {
+        "RefusalsOnly"
+    }
+}
+
+/// Returns what to do about a code that came with a 4xx; `None` stands for every other failure.
+fn action(code: Option<&str>, spread: f64) -> RetryAction {
+    match code {
+        Some(TOO_MANY_UPDATES) => RetryAction::retryable_error_with_explicit_delay(
+            ErrorKind::ThrottlingError,
+            UPDATES_WAIT.mul_f64(1.0 + spread),
+        ),
+        Some(code) if is_throttle(code) => RetryAction::throttling_error(),
+        _ => RetryAction::RetryForbidden,
+    }
+}
+
+/// Spreads hosts that were refused together: from 0 to 1.
+fn spread() -> f64 {
+    rand::rng().random_range(0.0..1.0)
+}
+
+/// Returns the code of a service's answer, and the quota that the request counted against.
+fn code_of(error: &Error) -> Option<(Category, &str)> {
+    let put = code_as::<PutParameterError>(error).or_else(|| code_as::<GetParameterHistoryError>(error));
+    let get = || code_as::<GetParametersError>(error).or_else(|| code_as::<GetParametersByPathError>(error));
+    let delete = || code_as::<DeleteParameterError>(error);
+    put.map(|code| (Category::Put, code))
+        .or_else(|| get().map(|code| (Category::Get, code)))
+        .or_else(|| delete().map(|code| (Category::Delete, code)))
+        .or_else(|| code_as::<ListTagsForResourceError>(error).map(|code| (Category::Tags, code)))
+}
+
+fn code_as<E>(error: &Error) -> Option<&str>
+where
+    E: ProvideErrorMetadata + StdError + fmt::Debug + Send + Sync + 'static,
+{
+    error.downcast_ref::<E>().and_then(ProvideErrorMetadata::code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_refusals_are_repeated() {
+        for code in THROTTLES {
+            assert_eq!(action(Some(code), 0.0), RetryAction::throttling_error(), "{code}");
+        }
+        for code in [None, Some("InternalServerError"), Some("ParameterAlreadyExists"), Some("ValidationException")] {
+            assert_eq!(action(code, 0.0), RetryAction::RetryForbidden, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn too_many_updates_waits_a_second_or_two() {
+        for (spread, wait) in [(0.0, 1000), (0.5, 1500), (0.99, 1990)] {
+            let expected = RetryAction::retryable_error_with_explicit_delay(
+                ErrorKind::ThrottlingError,
+                Duration::from_millis(wait),
+            );
+            assert_eq!(action(Some(TOO_MANY_UPDATES), spread), expected);
+        }
+    }
+}
