@@ -118,6 +118,7 @@ impl Call {
 
     pub(super) fn accept_datetime(mut self, at: Option<OffsetDateTime>) -> Self {
         if let Some(at) = at {
+            // The format ends in "GMT" whatever the offset is.
             let at = at.to_offset(OffsetDateTime::UNIX_EPOCH.offset());
             self.request.insert_header(ACCEPT_DATETIME, to_rfc7231(&at));
         }

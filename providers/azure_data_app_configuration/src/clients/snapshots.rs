@@ -68,10 +68,7 @@ impl AppConfigurationClient {
         let mut waited = Duration::ZERO;
         loop {
             let asked = match self.operation(name, context).await {
-                Ok((response, asked)) if is_over(&response.model)? => {
-                    tracing::debug!(snapshot = name, ?asked, "the snapshot is made");
-                    return self.read_snapshot(name, context).await;
-                }
+                Ok((response, _)) if is_over(&response.model)? => return self.read_snapshot(name, context).await,
                 Ok((_, asked)) => asked,
                 // The store may have forgotten the operation; the snapshot itself still says how it went.
                 Err(error) if error.kind() == ErrorKind::NotFound => {
