@@ -1,4 +1,21 @@
-//! Work begins.
+//! repin keeps AWS SSM Parameter Store and Azure App Configuration equal to one reviewed file.
+//!
+//! ```text
+//! file(s) ─▶ desired ─┐
+//!                     ├─▶ plan (pure) ─▶ check ─▶ execute: claim, serve, verify, record ─▶ report
+//! stores ─▶ observe ──┘
+//!           + ledger (record)
+//! ```
+//! One pass through this is [`cycle`]. Stages never import each other; they meet in [`model`].
 
+pub mod cli;
+pub mod cycle;
 pub mod desired;
+pub mod execute;
+pub mod exit;
+pub mod history;
 pub mod model;
+pub mod observe;
+pub mod plan;
+pub mod record;
+pub mod report;

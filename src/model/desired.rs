@@ -20,8 +20,19 @@ pub struct Desired {
     pub forget: Vec<String>,
     /// Names this desired state: equal exactly where the file asks for the same, secrets by reference.
     pub digest: FileDigest,
-    /// The files that this was read from, those that entries refer to included.
+    /// What this was read from: the files, those that entries refer to, and the folders in which patterns look.
     pub sources: Vec<PathBuf>,
+}
+
+/// Who writes and where, and nothing of the entries: enough to look at the stores and to put them back.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The owner of everything that is written.
+    pub name: Owner,
+    /// The targets.
+    pub targets: BTreeMap<TargetName, TargetConfig>,
+    /// The rules of a pass; the defaults where the file's are broken.
+    pub policy: Policy,
 }
 
 /// One target and what it should hold.
@@ -69,7 +80,8 @@ pub struct Entry {
     pub kind: EntryKind,
     /// The text to store, byte for byte: JSON is compact here, escapes are done, `trim` is done.
     pub value: Value,
-    /// Where a secret's value came from, as a reference that may be shown; `None` where the value stands in the file.
+    /// Where the value came from, as a reference that may be shown: `env:NAME` or `file:PATH`; `None` where the value
+    /// stands in the file.
     pub source: Option<String>,
     /// The content type to store: the type's, or the file's own; `None` where neither says.
     pub content_type: Option<String>,

@@ -1,3 +1,8 @@
 //! The words of the project as plain data; no I/O.
 
+pub mod compare;
 pub mod desired;
+pub mod observed;
+pub mod outcome;
+pub mod plan;
+pub mod release;

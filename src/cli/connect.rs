@@ -1,0 +1,124 @@
+//! From targets to providers, the embedded clouds included.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use repin_azure_app_configuration::SecretSource;
+use repin_emulator::{Emulator, KmsKey, credentials};
+use repin_provider::{Error, Owner, Provider, Secret, TargetName};
+
+use super::Failure;
+use crate::exit::Exit;
+use crate::model::desired::TargetConfig;
+use crate::model::release::TargetId;
+use crate::report::Trouble;
+
+/// Starts both clouds inside this process, with the accounts and the keys that the targets name.
+pub(super) async fn start_emulator(
+    dir: &Path,
+    targets: &BTreeMap<TargetName, TargetConfig>,
+) -> Result<Emulator, Failure> {
+    let aws = || {
+        targets.values().filter_map(|config| match config {
+            TargetConfig::AwsSsm(config) => Some(config),
+            TargetConfig::AzureAppConfiguration(_) => None,
+        })
+    };
+    let options = repin_emulator::Options {
+        dir: Some(dir.to_owned()),
+        accounts: aws().map(|config| config.account.clone()).collect(),
+        kms_keys: aws()
+            .filter_map(|config| {
+                let (account, region) = (config.account.clone(), config.region.clone());
+                Some(KmsKey { account, region, key: config.kms_key.clone()? })
+            })
+            .collect(),
+        ..Default::default()
+    };
+    Emulator::start(options).await.map_err(|error| {
+        let message = format!("the embedded clouds cannot start in {}: {error}", dir.display());
+        Failure::new(Exit::Failed, Trouble::new("emulator", message))
+    })
+}
+
+/// Builds the provider of one target; sends nothing.
+pub(super) async fn provider(
+    owner: &Owner,
+    target: &TargetName,
+    config: &TargetConfig,
+    emulator: Option<&Emulator>,
+) -> Result<Arc<dyn Provider>, Failure> {
+    let id = TargetId::of(&config.place());
+    let connected = match config {
+        TargetConfig::AwsSsm(config) => aws_ssm(owner, &id, config, emulator).await,
+        TargetConfig::AzureAppConfiguration(config) => app_configuration(owner, &id, config, emulator),
+    };
+    connected.map_err(|error| Failure {
+        exit: Exit::of_error(&error),
+        troubles: vec![Trouble::of_error(&error).with_target(target)],
+    })
+}
+
+async fn aws_ssm(
+    owner: &Owner,
+    id: &TargetId,
+    config: &repin_aws_ssm::Config,
+    emulator: Option<&Emulator>,
+) -> Result<Arc<dyn Provider>, Error> {
+    let mut config = config.clone();
+    let mut options = repin_aws_ssm::Options::new(owner.clone(), id.as_str());
+    if let Some(emulator) = emulator {
+        config.endpoint_url = Some(emulator.aws_endpoint());
+        config.profile = None;
+        config.assume_role = None;
+        let secret = Secret::new(credentials::SECRET_ACCESS_KEY.to_owned());
+        options.credentials = Some((credentials::access_key_id(&config.account), secret));
+    }
+    Ok(Arc::new(repin_aws_ssm::connect(&config, options).await?))
+}
+
+fn app_configuration(
+    owner: &Owner,
+    id: &TargetId,
+    config: &repin_azure_app_configuration::Config,
+    emulator: Option<&Emulator>,
+) -> Result<Arc<dyn Provider>, Error> {
+    let mut options = repin_azure_app_configuration::Options::new(owner.clone(), id.as_str());
+    match emulator {
+        Some(emulator) => {
+            let endpoint = emulator.azure_endpoint();
+            options.connection_string = Some(Secret::new(emulated_store(&endpoint, &config.endpoint)));
+            options.endpoint_override = Some(endpoint);
+        }
+        None => options.connection_string = config.connection_string.as_ref().map(read_source).transpose()?,
+    }
+    Ok(Arc::new(repin_azure_app_configuration::connect(config, options)?))
+}
+
+/// Returns the connection string of the embedded store that stands for a real one.
+fn emulated_store(endpoint: &str, real: &str) -> String {
+    let store = real.trim_end_matches('/');
+    let store = store.strip_prefix("https://").or_else(|| store.strip_prefix("http://")).unwrap_or(store);
+    format!("Endpoint={endpoint};Id={store};Secret={}", credentials::APPCONFIG_SECRET)
+}
+
+fn read_source(source: &SecretSource) -> Result<Secret, Error> {
+    use repin_provider::ErrorKind::Denied;
+    let (text, from) = match source {
+        SecretSource::Env(name) => {
+            let text = std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"));
+            (text, format!("environment variable {name}"))
+        }
+        SecretSource::File(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
+            (text, path.display().to_string())
+        }
+    };
+    let text = text.map_err(|why| Error::new(Denied, "connection_string", why))?;
+    let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+    if text.is_empty() {
+        return Err(Error::new(Denied, "connection_string", format!("{from} is empty")));
+    }
+    Ok(Secret::new(text.to_owned()))
+}

@@ -1,0 +1,60 @@
+//! Where results and errors go.
+
+use std::io::Write;
+
+use anstream::{AutoStream, ColorChoice};
+use serde_json::Value;
+
+use super::args::{Color, Common, Output};
+use crate::report::{Trouble, json, text};
+
+/// Writes results to stdout and, in text, errors to stderr.
+#[derive(Debug)]
+pub(super) struct Printer {
+    output: Output,
+    color: ColorChoice,
+    emulated: bool,
+}
+
+impl Printer {
+    pub(super) fn new(common: &Common) -> Self {
+        let color = match common.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        Self { output: common.output, color, emulated: common.emulate.is_some() }
+    }
+
+    /// Writes a result in the form that was asked for.
+    pub(super) fn result(&self, as_text: impl FnOnce() -> String, as_json: impl FnOnce() -> Value) {
+        match self.output {
+            Output::Text => self.out(&as_text()),
+            Output::Json => self.out(&format!("{}\n", json::object(self.emulated, as_json()))),
+        }
+    }
+
+    /// Writes what went wrong: one object on stdout for programs, sentences on stderr for people.
+    pub(super) fn troubles(&self, troubles: &[Trouble]) {
+        match self.output {
+            Output::Json => self.out(&format!("{}\n", json::object(self.emulated, json::error(troubles)))),
+            Output::Text => troubles.iter().for_each(|trouble| self.err(&text::trouble(trouble))),
+        }
+    }
+
+    /// Writes something for people beside the result.
+    pub(super) fn note(&self, text: &str) {
+        self.err(&format!("{text}\n"));
+    }
+
+    /// A reader that went away (`repin history | head`) is no failure.
+    fn out(&self, text: &str) {
+        let mut stream = AutoStream::new(std::io::stdout(), self.color);
+        let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+    }
+
+    fn err(&self, text: &str) {
+        let mut stream = AutoStream::new(std::io::stderr(), self.color);
+        let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+    }
+}

@@ -1,0 +1,214 @@
+//! What commands share: the file, the targets in scope, the providers, this host.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use repin_emulator::Emulator;
+use repin_provider::{Owner, Provider, TargetName};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+
+use super::Failure;
+use super::args::Common;
+use super::connect;
+use super::print::Printer;
+use crate::cycle::{Host, Pass};
+use crate::desired;
+use crate::exit::Exit;
+use crate::model::desired::{Desired, Identity, TargetConfig};
+use crate::model::outcome::Interrupt;
+use crate::record::host::{self, HostMemory};
+use crate::report::Trouble;
+
+/// Says when to stop.
+pub(super) type Stop = watch::Receiver<Option<Interrupt>>;
+
+/// The providers of the targets in scope, and this host.
+pub(super) struct Session {
+    pub(super) providers: BTreeMap<TargetName, Arc<dyn Provider>>,
+    pub(super) host: Host,
+    /// Kept for as long as it is spoken to.
+    _emulator: Option<Emulator>,
+}
+
+impl Session {
+    /// Connects to the targets in scope; sends nothing yet.
+    pub(super) async fn open(
+        common: &Common,
+        name: &Owner,
+        targets: &BTreeMap<TargetName, TargetConfig>,
+        printer: &Printer,
+    ) -> Result<Self, Failure> {
+        let scope = scope(common, targets)?;
+        let emulator = match &common.emulate {
+            Some(dir) => Some(connect::start_emulator(dir, targets).await?),
+            None => None,
+        };
+        if let (Some(dir), Some(_)) = (&common.emulate, &emulator) {
+            printer
+                .note(&format!("EMULATED: both clouds run inside this process, with their data in {}", dir.display()));
+        }
+        let mut providers = BTreeMap::new();
+        for (target, config) in &scope {
+            providers.insert(target.clone(), connect::provider(name, target, config, emulator.as_ref()).await?);
+        }
+        let memory = HostMemory::open(&state_dir(common), name);
+        Ok(Self { providers, host: this_host(memory), _emulator: emulator })
+    }
+
+    /// Opens a session for everything that a file asks for.
+    pub(super) async fn for_desired(common: &Common, desired: &Desired, printer: &Printer) -> Result<Self, Failure> {
+        let targets = desired.targets.iter().map(|(name, target)| (name.clone(), target.config.clone())).collect();
+        Self::open(common, &desired.name, &targets, printer).await
+    }
+
+    /// Describes a pass.
+    pub(super) fn pass<'a>(&'a self, desired: &'a Desired, interrupt: Stop) -> Pass<'a> {
+        Pass {
+            desired,
+            providers: &self.providers,
+            host: &self.host,
+            message: None,
+            allow_older: false,
+            timeout: Duration::from_secs(120),
+            interrupt,
+        }
+    }
+}
+
+/// Loads the whole file.
+pub(super) fn load(common: &Common) -> Result<Desired, Failure> {
+    desired::load(&request(common)?).map_err(invalid)
+}
+
+/// Loads only the name and the targets, which a broken entry does not touch.
+pub(super) fn load_identity(common: &Common) -> Result<Identity, Failure> {
+    desired::load_identity(&request(common)?).map_err(invalid)
+}
+
+fn request(common: &Common) -> Result<desired::Request, Failure> {
+    Ok(desired::Request::new(files(common)?, |name| std::env::var(name).ok()))
+}
+
+fn files(common: &Common) -> Result<Vec<PathBuf>, Failure> {
+    if !common.files.is_empty() {
+        return Ok(common.files.clone());
+    }
+    if let Some(list) = std::env::var_os("REPIN_FILE").filter(|list| !list.is_empty()) {
+        return Ok(std::env::split_paths(&list).collect());
+    }
+    let usual = Path::new("repin.yaml");
+    if usual.exists() {
+        return Ok(vec![usual.to_owned()]);
+    }
+    Err(Failure::usage("no file was given", "Name it with -f FILE or REPIN_FILE, or call it repin.yaml."))
+}
+
+fn invalid(invalid: desired::Invalid) -> Failure {
+    let troubles = invalid.problems.iter().map(|problem| Trouble {
+        kind: desired::Invalid::KIND,
+        message: problem.to_string(),
+        target: None,
+        key: None,
+        hint: None,
+    });
+    Failure { exit: Exit::Invalid, troubles: troubles.collect() }
+}
+
+/// Returns the targets that `--target` leaves.
+fn scope(
+    common: &Common,
+    targets: &BTreeMap<TargetName, TargetConfig>,
+) -> Result<BTreeMap<TargetName, TargetConfig>, Failure> {
+    if common.targets.is_empty() {
+        return Ok(targets.clone());
+    }
+    let mut left = BTreeMap::new();
+    for pattern in &common.targets {
+        let glob = globset::Glob::new(pattern)
+            .map_err(|error| Failure::usage(format!("--target {pattern}: {error}"), "Write it like \"aws-*\"."))?
+            .compile_matcher();
+        let before = left.len();
+        left.extend(
+            targets.iter().filter(|(name, _)| glob.is_match(name.as_str())).map(|(n, c)| (n.clone(), c.clone())),
+        );
+        if left.len() == before {
+            let names: Vec<_> = targets.keys().map(TargetName::as_str).collect();
+            return Err(Failure::usage(
+                format!("--target {pattern} matches no target"),
+                format!("The file has {}.", names.join(", ")),
+            ));
+        }
+    }
+    Ok(left)
+}
+
+/// Returns where this host remembers: as told, as systemd says, or where the user's state goes.
+fn state_dir(common: &Common) -> PathBuf {
+    if let Some(dir) = &common.state_dir {
+        return dir.clone();
+    }
+    if let Some(dir) = &common.emulate {
+        return dir.join("state");
+    }
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    // systemd may name several, colon-separated; the first is ours.
+    if let Some(dir) = set("STATE_DIRECTORY").and_then(|dirs| std::env::split_paths(&dirs).next()) {
+        return dir;
+    }
+    if let Some(dir) = set("XDG_STATE_HOME") {
+        return PathBuf::from(dir).join("repin");
+    }
+    match set("HOME") {
+        Some(home) => PathBuf::from(home).join(".local/state/repin"),
+        None => PathBuf::from("/var/lib/repin"),
+    }
+}
+
+fn this_host(memory: HostMemory) -> Host {
+    let runner = host::runner();
+    let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let user = user.filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".to_owned());
+    Host {
+        actor: format!("{user}@{}", runner.host),
+        memory,
+        runner,
+        is_gone: Box::new(host::is_gone),
+        now: Box::new(Timestamp::now),
+        nonce: Box::new(|| hex::encode(rand::random::<[u8; 8]>())),
+    }
+}
+
+/// Listens for signals: the first asks to stop and record, the second stops at once.
+pub(super) fn signals() -> (Stop, impl Future<Output = Interrupt>) {
+    let (stop, stopped) = watch::channel(None);
+    let (at_once, now) = oneshot::channel();
+    tokio::spawn(async move {
+        let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+            return std::future::pending().await;
+        };
+        let mut next = async || {
+            tokio::select! {
+                _ = int.recv() => Interrupt::Interrupted,
+                _ = term.recv() => Interrupt::Terminated,
+            }
+        };
+        let first = next().await;
+        let _ = stop.send(Some(first));
+        tracing::warn!("stopping; what was done is being recorded (once more to stop at once)");
+        let second = next().await;
+        let _ = at_once.send(second);
+        // The sender of the first is kept: dropping it would look like a signal to those who wait.
+        stop.closed().await;
+    });
+    let at_once = async {
+        match now.await {
+            Ok(signal) => signal,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    (stopped, at_once)
+}

@@ -1,0 +1,228 @@
+//! One pass: observe, plan, check, execute, record, remember.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use repin_provider::{Provider, RequestCounts, TargetName, Value};
+use tokio::sync::watch;
+
+use crate::execute::{self, Executed, NotExecuted};
+use crate::model::desired::Desired;
+use crate::model::observed::{FileStanding, Observed};
+use crate::model::outcome::{Interrupt, Outcome, StepOutcome, StepResult};
+use crate::model::plan::{BlockKind, Plan};
+use crate::model::release::Runner;
+use crate::observe::{self, ObserveError, Seeing};
+use crate::plan::{self, Finding};
+use crate::record::host::{HostMemory, KnownSecret, TargetMemory};
+
+/// How often a pass begins anew because another run was first, and the waits between.
+const ANEW: u32 = 8;
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
+
+/// The running process and its surroundings, injected so that tests decide them.
+pub struct Host {
+    /// What this host remembers.
+    pub memory: HostMemory,
+    /// This process.
+    pub runner: Runner,
+    /// Tells whether a process is known to be gone.
+    pub is_gone: Box<dyn Fn(&Runner) -> bool + Send + Sync>,
+    /// Who asks: `user@host`.
+    pub actor: String,
+    /// This host's clock.
+    pub now: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Makes a name that nothing else has.
+    pub nonce: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+/// One pass.
+pub struct Pass<'a> {
+    /// What the file asks for.
+    pub desired: &'a Desired,
+    /// The providers of the targets in scope.
+    pub providers: &'a BTreeMap<TargetName, Arc<dyn Provider>>,
+    /// The process and its surroundings.
+    pub host: &'a Host,
+    /// What the operator says about it.
+    pub message: Option<&'a str>,
+    /// Whether an older file may be released again.
+    pub allow_older: bool,
+    /// How long to try again what may pass.
+    pub timeout: Duration,
+    /// Says when to stop.
+    pub interrupt: watch::Receiver<Option<Interrupt>>,
+}
+
+/// Why a pass did nothing.
+#[derive(Debug)]
+pub enum PassError {
+    /// Targets that could not be observed.
+    Unobserved(Vec<ObserveError>),
+    /// A plan that may not run.
+    Blocked(Box<Plan>),
+    /// A plan that is wrong.
+    Wrong(Vec<Finding>),
+    /// Other runs were first, again and again.
+    Raced(TargetName),
+    /// A signal came before anything was done.
+    Interrupted(Interrupt),
+}
+
+/// Plans a pass and writes nothing anywhere.
+///
+/// # Errors
+/// Says why there is no plan. A plan that may not run is returned, with its blocks.
+pub async fn plan_only(pass: &Pass<'_>) -> Result<Plan, PassError> {
+    let Seeing { observed, memories } = look(pass, true).await?;
+    let plan = make_plan(pass, &observed)?;
+    remember(pass, memories, &[], &plan);
+    Ok(plan)
+}
+
+/// Makes the stores equal to the file.
+///
+/// # Errors
+/// Says why nothing was done. Whatever was tried is an [`Outcome`].
+pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
+    let before = requests(pass);
+    let mut wait = FIRST_WAIT;
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let Seeing { observed, memories } = look(pass, false).await?;
+        let plan = make_plan(pass, &observed)?;
+        let raced = match blocked(&plan) {
+            Some(BlockKind::Running) if attempt < ANEW => None,
+            Some(_) => return Err(PassError::Blocked(Box::new(plan))),
+            None => match carry_out(pass, &plan, &observed).await {
+                Ok(executed) => {
+                    remember(pass, memories, &executed.steps, &plan);
+                    return Ok(outcome(pass, plan, executed, &before));
+                }
+                Err(NotExecuted::Raced(target)) => Some(target),
+            },
+        };
+        if let (Some(target), true) = (raced, attempt >= ANEW) {
+            return Err(PassError::Raced(target));
+        }
+        pause(pass, wait).await?;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+async fn look(pass: &Pass<'_>, census: bool) -> Result<Seeing, PassError> {
+    let request = observe::Request {
+        desired: pass.desired,
+        providers: pass.providers,
+        memory: &pass.host.memory,
+        census,
+        allow_older: pass.allow_older,
+        is_gone: pass.host.is_gone.as_ref(),
+    };
+    let mut interrupt = pass.interrupt.clone();
+    tokio::select! {
+        seen = observe::observe(&request) => seen.map_err(PassError::Unobserved),
+        Ok(signal) = interrupt.wait_for(Option::is_some) => {
+            Err(PassError::Interrupted(signal.unwrap_or(Interrupt::Interrupted)))
+        }
+    }
+}
+
+fn make_plan(pass: &Pass<'_>, observed: &Observed) -> Result<Plan, PassError> {
+    let newest = pass.host.memory.newest_file();
+    let input = plan::Input {
+        desired: pass.desired,
+        observed,
+        newest_file_here: newest.as_ref(),
+        allow_older: pass.allow_older,
+    };
+    let plan = plan::plan(input);
+    let findings = plan::check(&plan, pass.desired, observed);
+    if findings.is_empty() { Ok(plan) } else { Err(PassError::Wrong(findings)) }
+}
+
+/// Returns the gravest kind of block; a run at work is the only one that passes by itself.
+fn blocked(plan: &Plan) -> Option<BlockKind> {
+    let mut kinds = plan.blocks.iter().map(|block| block.kind);
+    kinds.clone().find(|kind| *kind != BlockKind::Running).or_else(|| kinds.next())
+}
+
+async fn carry_out(pass: &Pass<'_>, plan: &Plan, observed: &Observed) -> Result<Executed, NotExecuted> {
+    let ledgers = observed.targets.iter().map(|(name, state)| (name.clone(), state.ledger.clone())).collect();
+    let context = execute::Context {
+        providers: pass.providers,
+        owner: &pass.desired.name,
+        actor: &pass.host.actor,
+        message: pass.message,
+        runner: &pass.host.runner,
+        now: (pass.host.now)(),
+        nonce: (pass.host.nonce)(),
+        timeout: pass.timeout,
+        interrupt: pass.interrupt.clone(),
+    };
+    execute::execute(&context, plan, &ledgers).await
+}
+
+async fn pause(pass: &Pass<'_>, wait: Duration) -> Result<(), PassError> {
+    let mut interrupt = pass.interrupt.clone();
+    tokio::select! {
+        () = tokio::time::sleep(wait) => Ok(()),
+        Ok(signal) = interrupt.wait_for(Option::is_some) => {
+            Err(PassError::Interrupted(signal.unwrap_or(Interrupt::Interrupted)))
+        }
+    }
+}
+
+/// Writes down what this host learnt. A secret that was just put need not be read back to be known.
+fn remember(pass: &Pass<'_>, mut memories: BTreeMap<TargetName, TargetMemory>, steps: &[StepOutcome], plan: &Plan) {
+    for step in steps.iter().filter(|step| step.result == StepResult::Applied) {
+        let Some(memory) = memories.get_mut(&step.target) else { continue };
+        let entry = pass.desired.targets.get(&step.target).and_then(|target| target.entries.get(&step.key));
+        match (entry.map(|entry| &entry.value), &step.to) {
+            (Some(Value::Secret(secret)), Some(version)) if plan.file != FileStanding::Behind => {
+                let fingerprint = pass.host.memory.fingerprint(secret);
+                memory.secrets.insert(step.key.clone(), KnownSecret { version: version.clone(), fingerprint });
+            }
+            _ => {
+                memory.secrets.remove(&step.key);
+            }
+        }
+    }
+    for (name, memory) in &memories {
+        if let Some(target) = plan.targets.get(name) {
+            pass.host.memory.remember_target(&target.id, memory);
+        }
+    }
+    let released = plan.release.is_some()
+        && steps.iter().any(|step| matches!(step.result, StepResult::Applied | StepResult::Unchanged));
+    if plan.file == FileStanding::Current || released {
+        pass.host.memory.remember_newest_file(&pass.desired.digest);
+    }
+}
+
+fn outcome(pass: &Pass<'_>, plan: Plan, executed: Executed, before: &BTreeMap<TargetName, RequestCounts>) -> Outcome {
+    let mut requests = requests(pass);
+    for (name, counts) in &mut requests {
+        for (operation, count) in counts.iter_mut() {
+            *count -= before.get(name).and_then(|before| before.get(operation)).copied().unwrap_or(0);
+        }
+        counts.retain(|_, count| *count > 0);
+    }
+    let released = executed.steps.iter().any(|step| step.result != StepResult::Skipped);
+    Outcome {
+        release: plan.release.as_ref().filter(|_| released).map(|release| release.number),
+        plan,
+        steps: executed.steps,
+        failures: executed.failures,
+        requests,
+        interrupted: executed.interrupted,
+    }
+}
+
+fn requests(pass: &Pass<'_>) -> BTreeMap<TargetName, RequestCounts> {
+    pass.providers.iter().map(|(name, provider)| (name.clone(), provider.requests())).collect()
+}

@@ -1,0 +1,611 @@
+//! The entries of a file: which targets each goes to, and what each of them should hold.
+//!
+//! ```text
+//! entry ── its targets ──▶ for each: own fields + matching `per_target` layers ── value, type ──▶ text ── audit
+//! key with `*` ── files ──▶ the same, once for each file
+//! ```
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use repin_provider::{Content, Key, Refusal, Secret, TargetName, Tier, Value};
+
+use super::Env;
+use super::de::decode;
+use super::digest::{Digest, Identity};
+use super::file::{self, CHOOSING, ValueFrom};
+use super::merge::merge_fields;
+use super::nearest::{nearest, suggest};
+use super::pattern::Pattern;
+use super::problem::Issue;
+use super::read::Values;
+use super::render::escape_references;
+use super::source::Sources;
+use super::targets::{Declared, Selector};
+use super::tree::{Data, Map, Member, Node, Span};
+use super::value::{self, Rendered};
+use crate::model::desired::{Adopt, Entry, EntryKind, TargetConfig};
+
+/// What the entries come to.
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    pub(super) entries: BTreeMap<TargetName, BTreeMap<Key, Entry>>,
+    pub(super) digest: Digest,
+    pub(super) values: Values,
+}
+
+/// What resolving needs to know.
+pub(super) struct Context<'a> {
+    pub(super) env: &'a Env,
+    pub(super) sources: &'a Sources,
+    pub(super) targets: &'a [Declared],
+    pub(super) adopt: Adopt,
+}
+
+/// Resolves every entry for every target; what is wrong goes to `issues`.
+pub(super) fn resolve(context: &Context<'_>, entries: &Map, issues: &mut Vec<Issue>) -> Resolved {
+    let mut resolver = Resolver { context, issues, out: Resolved::default(), natives: HashMap::new() };
+    let (patterns, explicit): (Vec<_>, Vec<_>) = entries.iter().partition(|(name, _)| name.contains('*'));
+    for (name, member) in &explicit {
+        resolver.explicit(name, member);
+    }
+    // A null entry is explicit too: it keeps a pattern from bringing the key back.
+    let named: HashSet<&str> = explicit.iter().map(|(name, _)| name.as_str()).collect();
+    for (name, member) in patterns {
+        resolver.pattern(name, member, &named);
+    }
+    resolver.check_totals();
+    resolver.out
+}
+
+/// One entry as the file declares it.
+struct Declaration<'a> {
+    name: &'a str,
+    place: Span,
+    node: &'a Node,
+    raw: file::Entry,
+    /// The targets that hold it.
+    chosen: Vec<&'a Declared>,
+    /// Fields for some targets, the winning ones last.
+    layers: Vec<(Selector, &'a Member)>,
+}
+
+/// The fields of an entry on one target, layers applied.
+struct Effective<'a> {
+    node: Cow<'a, Node>,
+    raw: Cow<'a, file::Entry>,
+}
+
+/// Where a value is read from.
+struct Reference {
+    text: Rc<Secret>,
+    /// For people, with the path as it was opened.
+    shown: String,
+    /// As the author wrote it, the same on every host.
+    authored: String,
+}
+
+struct Resolver<'a, 'i> {
+    context: &'a Context<'a>,
+    issues: &'i mut Vec<Issue>,
+    out: Resolved,
+    /// Names in the stores, and which target and key claimed each.
+    natives: HashMap<String, (&'a str, Key)>,
+}
+
+impl<'a> Resolver<'a, '_> {
+    fn explicit(&mut self, name: &'a str, member: &'a Member) {
+        if member.node.is_null() {
+            return;
+        }
+        let before = self.issues.len();
+        let key = self.parse_key(name, member.key);
+        if let Some(declaration) = self.declare(name, member)
+            && let Some(key) = key
+        {
+            for target in &declaration.chosen {
+                let Some(effective) = self.effective(&declaration, target) else { continue };
+                if let Some(ValueFrom::Files(_)) = effective.raw.value_from {
+                    let span = field_span(&effective.node, "value_from", declaration.place);
+                    self.issues.push(
+                        Issue::at(span, "`files` needs a key with one `*`")
+                            .hint(format!("for example `{name}/*`; a single file is named with `file`")),
+                    );
+                    continue;
+                }
+                self.build(&declaration, target, &effective, &key, None);
+            }
+        }
+        self.name_issues(before, name);
+    }
+
+    fn pattern(&mut self, name: &'a str, member: &'a Member, named: &HashSet<&str>) {
+        if member.node.is_null() {
+            return;
+        }
+        let before = self.issues.len();
+        if name.matches('*').count() > 1 {
+            self.issues.push(Issue::at(member.key, "a key takes one `*`").hint("it crosses `/`: `prompts/*`"));
+        } else if self.parse_key(name, member.key).is_some()
+            && let Some(declaration) = self.declare(name, member)
+        {
+            for target in &declaration.chosen {
+                if let Some(effective) = self.effective(&declaration, target) {
+                    self.expand(&declaration, target, &effective, named);
+                }
+            }
+        }
+        self.name_issues(before, name);
+    }
+
+    fn parse_key(&mut self, name: &str, place: Span) -> Option<Key> {
+        let parsed = Key::parse(name);
+        parsed.map_err(|error| self.issues.push(Issue::at(place, error.to_string()))).ok()
+    }
+
+    /// Names the entry in every issue that it gave rise to.
+    fn name_issues(&mut self, from: usize, name: &str) {
+        for issue in &mut self.issues[from..] {
+            issue.key.get_or_insert_with(|| name.to_owned());
+        }
+    }
+
+    fn declare(&mut self, name: &'a str, member: &'a Member) -> Option<Declaration<'a>> {
+        if member.node.map().is_none() {
+            let message = format!("expected a map with `value` or `value_from`, found {}", member.node.describe());
+            self.issues.push(Issue::at(member.key, message).hint("write { value: ... }"));
+            return None;
+        }
+        let raw: file::Entry = decode(&member.node, member.key, self.issues)?;
+        let chosen = self.choose(&member.node, &raw, member.key);
+        let layers = self.layers(&member.node, &chosen);
+        self.check_pins(&member.node, &raw, &chosen);
+        Some(Declaration { name, place: member.key, node: &member.node, raw, chosen, layers })
+    }
+
+    /// Returns the targets that hold an entry.
+    fn choose(&mut self, node: &Node, raw: &file::Entry, place: Span) -> Vec<&'a Declared> {
+        let all = self.context.targets;
+        let Some(texts) = &raw.targets else { return all.iter().collect() };
+        let items: &[Node] = match node.get("targets").map(|member| &member.node.data) {
+            Some(Data::List(items)) => items,
+            _ => &[],
+        };
+        let mut chosen = HashSet::new();
+        for (text, item) in texts.iter().zip(items) {
+            let Some(selector) = self.selector(text, item.span) else { continue };
+            let matching: Vec<_> = all.iter().filter(|target| selector.matches(&target.name)).collect();
+            if matching.is_empty() {
+                self.issues.push(self.no_target(text, item.span));
+            }
+            chosen.extend(matching.iter().map(|target| target.name.as_str()));
+        }
+        if texts.is_empty() {
+            let hint = "leave `targets` out for all of them; to drop the entry set it to null";
+            self.issues.push(Issue::at(field_span(node, "targets", place), "the entry goes to no target").hint(hint));
+        }
+        all.iter().filter(|target| chosen.contains(target.name.as_str())).collect()
+    }
+
+    fn selector(&mut self, text: &str, span: Span) -> Option<Selector> {
+        let parsed = Selector::parse(text);
+        parsed.map_err(|error| self.issues.push(Issue::at(span, format!("not a glob: {error}")))).ok()
+    }
+
+    fn no_target(&self, text: &str, span: Span) -> Issue {
+        let names = self.context.targets.iter().map(|target| target.name.as_str());
+        Issue::at(span, format!("no target is called `{text}`")).maybe_hint(suggest(text, names))
+    }
+
+    /// Returns the layers of an entry, the winning ones last, and says which of them nothing uses.
+    fn layers(&mut self, node: &'a Node, chosen: &[&Declared]) -> Vec<(Selector, &'a Member)> {
+        let Some(map) = node.get("per_target").and_then(|member| member.node.map()) else { return Vec::new() };
+        let mut layers = Vec::new();
+        for (text, member) in map.iter().filter(|(_, member)| !member.node.is_null()) {
+            let Some(selector) = self.selector(text, member.key) else { continue };
+            if !self.context.targets.iter().any(|target| selector.matches(&target.name)) {
+                let issue = self.no_target(text, member.key);
+                let way_out = format!("to drop it for this file set it to null: {{ {text}: null }}");
+                let hint = issue.hint.clone().map_or(way_out.clone(), |hint| format!("{hint} otherwise, {way_out}"));
+                self.issues.push(issue.hint(hint));
+            } else if !chosen.iter().any(|target| selector.matches(&target.name)) {
+                self.issues.push(
+                    Issue::at(member.key, format!("`{text}` is not among this entry's targets"))
+                        .hint("add it to `targets`, or drop it here"),
+                );
+            }
+            for name in CHOOSING {
+                if let Some(field) = member.node.get(name) {
+                    let message = format!("`{name}` cannot be set below `per_target`");
+                    self.issues.push(Issue::at(field.key, message).hint("it belongs to the entry itself"));
+                }
+            }
+            layers.push((selector, member));
+        }
+        layers.sort_by(|a, b| a.0.rank().cmp(&b.0.rank()));
+        layers
+    }
+
+    fn check_pins(&mut self, node: &Node, raw: &file::Entry, chosen: &[&Declared]) {
+        let Some(pins) = &raw.pin else { return };
+        for (name, version) in pins {
+            let place = node.get("pin").and_then(|member| member.node.get(name));
+            let Some(place) = place else { continue };
+            let Some(target) = chosen.iter().find(|target| target.name.as_str() == name) else {
+                let names = chosen.iter().map(|target| target.name.as_str());
+                let known = self.context.targets.iter().any(|target| target.name.as_str() == name);
+                let issue = match known {
+                    true => Issue::at(place.key, format!("pinned on `{name}`, which does not hold this entry")),
+                    false => Issue::at(place.key, format!("no target is called `{name}`")),
+                };
+                self.issues.push(issue.maybe_hint(suggest(name, names)));
+                continue;
+            };
+            let is_ssm = matches!(target.config, TargetConfig::AwsSsm(_));
+            let fits = if is_ssm { version.0.parse().is_ok_and(|version: u64| version > 0) } else { !version.0.is_empty() };
+            if !fits {
+                let message = if is_ssm { "an SSM version is a whole number from 1" } else { "the version is empty" };
+                self.issues.push(Issue::at(place.node.span, message).hint("`repin history KEY` lists them"));
+            }
+        }
+    }
+
+    /// Lays the matching layers over an entry's own fields.
+    fn effective<'d>(&mut self, declaration: &'d Declaration<'_>, target: &Declared) -> Option<Effective<'d>> {
+        let mut matching =
+            declaration.layers.iter().filter(|(selector, _)| selector.matches(&target.name)).map(|(_, member)| member).peekable();
+        if matching.peek().is_none() {
+            return Some(Effective { node: Cow::Borrowed(declaration.node), raw: Cow::Borrowed(&declaration.raw) });
+        }
+        let mut merged = Member { key: declaration.place, node: declaration.node.clone() };
+        if let Data::Map(fields) = &mut merged.node.data {
+            fields.shift_remove("per_target");
+        }
+        for layer in matching {
+            merge_fields(&mut merged, (*layer).clone());
+        }
+        // Each part was decoded before, and its flaws reported then.
+        let raw = decode(&merged.node, declaration.place, &mut Vec::new())?;
+        Some(Effective { node: Cow::Owned(merged.node), raw: Cow::Owned(raw) })
+    }
+
+    fn expand(
+        &mut self,
+        declaration: &Declaration<'a>,
+        target: &'a Declared,
+        effective: &Effective<'_>,
+        named: &HashSet<&str>,
+    ) {
+        let Some(ValueFrom::Files(glob)) = &effective.raw.value_from else {
+            let hint = "say which files make the entries: value_from: { files: GLOB }";
+            self.issues.push(Issue::at(declaration.place, "a key with `*` needs `files`").hint(hint));
+            return;
+        };
+        let span = source_span(&effective.node, "files").unwrap_or(declaration.place);
+        let base = self.context.sources.folder(span.file);
+        let found = Pattern::parse(glob)
+            .map_err(|error| format!("not a glob of files: {error}"))
+            .and_then(|pattern| self.out.values.files(base, &pattern));
+        let found = match found {
+            Ok(found) => found,
+            Err(message) => return self.issues.push(Issue::at(span, message)),
+        };
+        if found.is_empty() {
+            let hint = "an unmounted folder looks like this; to give the entries up use `forget`, or drop this key";
+            return self.issues.push(Issue::at(span, format!("no file matches `{glob}`")).hint(hint));
+        }
+        for (capture, path) in found {
+            let name = declaration.name.replacen('*', &capture, 1);
+            if named.contains(name.as_str()) {
+                continue;
+            }
+            match Key::parse(&name) {
+                Ok(key) => self.build(declaration, target, effective, &key, Some((&path, glob))),
+                Err(error) => self.issues.push(Issue::at(span, format!("{}: {error}", path.display()))),
+            }
+        }
+    }
+
+    /// Makes what one target should hold under one key.
+    fn build(
+        &mut self,
+        declaration: &Declaration<'a>,
+        target: &'a Declared,
+        effective: &Effective<'_>,
+        key: &Key,
+        file: Option<(&PathBuf, &str)>,
+    ) {
+        let before = self.issues.len();
+        match self.entry(declaration, target, effective, key, file) {
+            Ok(entry) => self.insert(declaration, target, key, entry),
+            Err(issue) => self.issues.push(*issue),
+        }
+        for issue in &mut self.issues[before..] {
+            issue.key = Some(key.to_string());
+            issue.target = Some(target.name.to_string());
+        }
+    }
+
+    fn entry(
+        &mut self,
+        declaration: &Declaration<'a>,
+        target: &Declared,
+        effective: &Effective<'_>,
+        key: &Key,
+        file: Option<(&PathBuf, &str)>,
+    ) -> Result<Entry, Box<Issue>> {
+        let (node, raw) = (effective.node.as_ref(), effective.raw.as_ref());
+        let place = declaration.place;
+        let secret = raw.secret == Some(true);
+        let is_ssm = matches!(target.config, TargetConfig::AwsSsm(_));
+        check_secret(node, place, secret, is_ssm, raw, key, target)?;
+        let (literal, source) = one_source(node, place, raw, &target.name)?;
+        let kind = kind_of(raw, literal);
+        check_kind(kind, node, place, is_ssm, &target.name)?;
+        let trim = raw.trim == Some(true);
+        let reference = match (literal, source) {
+            (None, Some(source)) => Some(self.read(source, node, place, file)?),
+            _ => None,
+        };
+        let rendered = match (&reference, literal) {
+            (Some(reference), _) => value::from_text(kind, trim, reference.text.expose())
+                .map_err(|message| Issue::at(field_span(node, "value_from", place), format!("{}: {message}", reference.shown)))?,
+            (None, Some(member)) => value::from_node(kind, trim, &member.node)?,
+            (None, None) => unreachable!("one of the two is there"),
+        };
+        let (text, canonical) = (stored_text(&rendered, kind, is_ssm), rendered.canonical);
+        let entry = Entry {
+            kind,
+            value: if secret { Value::Secret(Secret::new(text)) } else { Value::Plain(text) },
+            source: reference.as_ref().map(|reference| reference.shown.clone()),
+            content_type: (!is_ssm).then(|| stored_type(raw, kind)).flatten(),
+            adopt: raw.adopt.unwrap_or(self.context.adopt),
+            tier: raw.tier.filter(|_| is_ssm),
+            description: raw.description.clone(),
+            tags: raw.tags.clone(),
+            pin: declaration.raw.pin.as_ref().and_then(|pins| pins.get(target.name.as_str())).map(|pin| pin.0.clone()),
+        };
+        let identity = match &reference {
+            Some(reference) if secret => Identity::Secret { reference: &reference.authored, trim },
+            _ => Identity::Value(&canonical),
+        };
+        self.out.digest.add(&target.place, key, &entry, identity);
+        Ok(entry)
+    }
+
+    /// Reads a value from where the entry says.
+    fn read(
+        &mut self,
+        source: &ValueFrom,
+        node: &Node,
+        place: Span,
+        file: Option<(&PathBuf, &str)>,
+    ) -> Result<Reference, Box<Issue>> {
+        let (field, found) = match (source, file) {
+            (ValueFrom::Env(name), _) => ("env", self.read_env(name)),
+            (ValueFrom::File(path), _) => {
+                let span = source_span(node, "file").unwrap_or(place);
+                let opened = self.context.sources.folder(span.file).join(path);
+                ("file", self.read_path(&opened, format!("file:{}", path.display())))
+            }
+            (ValueFrom::Files(glob), Some((path, _))) => {
+                let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                ("files", self.read_path(path, format!("files:{glob}:{name}")))
+            }
+            (ValueFrom::Files(_), None) => unreachable!("a glob of files is expanded before"),
+        };
+        found.map_err(|(message, hint)| {
+            let span = source_span(node, field).unwrap_or(place);
+            Box::new(Issue::at(span, message).maybe_hint(hint))
+        })
+    }
+
+    fn read_env(&self, name: &str) -> Result<Reference, (String, Option<String>)> {
+        let is_name = !name.is_empty()
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !is_name {
+            // What stands here may be the secret itself.
+            let hint = "`env` takes the name of a variable, never its value";
+            return Err(("this is not the name of an environment variable".to_owned(), Some(hint.to_owned())));
+        }
+        let reference = format!("env:{name}");
+        match (self.context.env)(name) {
+            Some(value) if value.is_empty() => Err((format!("the environment variable `{name}` is empty"), None)),
+            Some(value) => {
+                Ok(Reference { text: Rc::new(Secret::new(value)), shown: reference.clone(), authored: reference })
+            }
+            None => Err((
+                format!("the environment variable `{name}` is not set"),
+                Some("set it where repin runs, or read the value with `value_from: { file: PATH }`".to_owned()),
+            )),
+        }
+    }
+
+    fn read_path(&mut self, path: &Path, authored: String) -> Result<Reference, (String, Option<String>)> {
+        let shown = path.display();
+        match self.out.values.file(path) {
+            Ok(text) if text.expose().is_empty() => Err((format!("`{shown}` is empty"), None)),
+            Ok(text) => Ok(Reference { text, shown: format!("file:{shown}"), authored }),
+            Err(message) => {
+                let hint = "a path is relative to the file that names it";
+                Err((format!("cannot read `{shown}`: {message}"), Some(hint.to_owned())))
+            }
+        }
+    }
+
+    fn insert(&mut self, declaration: &Declaration<'a>, target: &'a Declared, key: &Key, entry: Entry) {
+        self.audit(declaration, target, key, &entry);
+        let native = native_name(&target.config, key);
+        if let Some((other, claimed)) = self.natives.get(&native) {
+            let message = match *other == target.name.as_str() {
+                true => format!("`{key}` is made twice on `{other}`: `{claimed}` has the same name in the store"),
+                false => format!("the same name in the store as `{claimed}` on `{other}`"),
+            };
+            let hint = "one name in a store belongs to one entry; rename one, or change a prefix";
+            self.issues.push(Issue::at(declaration.place, message).hint(hint));
+            return;
+        }
+        self.natives.insert(native, (target.name.as_str(), key.clone()));
+        self.out.entries.entry(target.name.clone()).or_default().insert(key.clone(), entry);
+    }
+
+    fn audit(&mut self, declaration: &Declaration<'_>, target: &Declared, key: &Key, entry: &Entry) {
+        let content = content(entry);
+        let refusals = match &target.config {
+            TargetConfig::AwsSsm(config) => repin_aws_ssm::audit(config, key, &content),
+            TargetConfig::AzureAppConfiguration(config) => repin_azure_app_configuration::audit(config, key, &content),
+        };
+        for Refusal { message, hint } in refusals {
+            let message = format!("{} cannot hold `{key}`: {message}", target.name);
+            self.issues.push(Issue::at(declaration.place, message).maybe_hint(hint));
+        }
+    }
+
+    /// Checks what only all entries of a target together can exceed.
+    fn check_totals(&mut self) {
+        for target in self.context.targets {
+            let Some(entries) = self.out.entries.get(&target.name) else { continue };
+            let refusal = match &target.config {
+                TargetConfig::AwsSsm(config) => {
+                    let advanced = |entry: &&Entry| entry.tier.or(config.tier) == Some(Tier::Advanced);
+                    let advanced = entries.values().filter(advanced).count();
+                    repin_aws_ssm::audit_count(entries.len() - advanced, advanced)
+                }
+                TargetConfig::AzureAppConfiguration(config) => {
+                    let size = |(key, entry)| repin_azure_app_configuration::size(config, key, &content(entry));
+                    repin_azure_app_configuration::audit_total(config, entries.iter().map(size).sum())
+                }
+            };
+            if let Some(Refusal { message, hint }) = refusal {
+                let issue = Issue::at(target.key, format!("{} cannot hold so much: {message}", target.name));
+                self.issues.push(issue.maybe_hint(hint).target(target.name.as_str()));
+            }
+        }
+    }
+}
+
+fn content(entry: &Entry) -> Content {
+    Content {
+        value: entry.value.clone(),
+        content_type: entry.content_type.clone(),
+        tags: entry.tags.clone().unwrap_or_default(),
+        description: entry.description.clone(),
+        tier: entry.tier,
+    }
+}
+
+fn field_span(node: &Node, field: &str, place: Span) -> Span {
+    node.get(field).map_or(place, |member| member.key)
+}
+
+fn source_span(node: &Node, field: &str) -> Option<Span> {
+    Some(node.get("value_from")?.node.get(field)?.node.span)
+}
+
+fn native_name(config: &TargetConfig, key: &Key) -> String {
+    match config {
+        TargetConfig::AwsSsm(config) => {
+            format!("{}/{}{}/{key}", config.account, config.region, config.prefix.trim_end_matches('/'))
+        }
+        TargetConfig::AzureAppConfiguration(config) => {
+            let joined = if config.prefix.is_empty() { "" } else { config.separator.as_str() };
+            let label = config.label.as_deref().unwrap_or_default();
+            format!("{}\0{label}\0{}{joined}{key}", config.endpoint.to_lowercase(), config.prefix)
+        }
+    }
+}
+
+/// Refuses a secret that would not stay one.
+fn check_secret(
+    node: &Node,
+    place: Span,
+    secret: bool,
+    is_ssm: bool,
+    raw: &file::Entry,
+    key: &Key,
+    target: &Declared,
+) -> Result<(), Box<Issue>> {
+    if !secret {
+        return Ok(());
+    }
+    let name = &target.name;
+    let span = field_span(node, "secret", place);
+    if let Some(value) = node.get("value") {
+        let hint = "read it with `value_from: { env: NAME }` or `value_from: { file: PATH }`";
+        let message = "a secret's value does not belong into the file";
+        return Err(Box::new(Issue::at(value.key, message).hint(hint)));
+    }
+    if !is_ssm {
+        let message = format!("App Configuration keeps no secrets, and `{key}` goes to `{name}`");
+        let hint = format!(
+            "keep it in Key Vault and refer to it: per_target: {{ {name}: {{ type: key-vault-reference, secret: false, \
+             value: \"https://NAME.vault.azure.net/secrets/SECRET\" }} }}; or leave `{name}` out of `targets`"
+        );
+        return Err(Box::new(Issue::at(span, message).hint(hint)));
+    }
+    if raw.kind == Some(EntryKind::KeyVaultReference) {
+        return Err(Box::new(Issue::at(span, "a reference is no secret").hint("drop `secret`")));
+    }
+    Ok(())
+}
+
+/// Returns the one place that an entry's value comes from.
+fn one_source<'n>(
+    node: &'n Node,
+    place: Span,
+    raw: &'n file::Entry,
+    target: &TargetName,
+) -> Result<(Option<&'n Member>, Option<&'n ValueFrom>), Box<Issue>> {
+    match (node.get("value"), &raw.value_from) {
+        (Some(value), Some(_)) => {
+            let hint = "a value stands in the file or is read from elsewhere; keep one of the two";
+            Err(Box::new(Issue::at(value.key, "both `value` and `value_from`").hint(hint)))
+        }
+        (None, None) => Err(Box::new(no_value(node, place, target))),
+        (Some(value), None) if value.node.is_null() && raw.kind != Some(EntryKind::Json) => {
+            let hint = "to store JSON's null say `type: json`; to drop the entry set the entry itself to null";
+            Err(Box::new(Issue::at(value.key, "`value` is empty").hint(hint)))
+        }
+        (value, source) => Ok((value, source.as_ref())),
+    }
+}
+
+fn no_value(node: &Node, place: Span, target: &TargetName) -> Issue {
+    let message = format!("no `value` and no `value_from` for `{target}`");
+    let fields = node.map().into_iter().flat_map(|map| map.keys().map(String::as_str));
+    let slip = fields.clone().find(|name| matches!(nearest(name, ["value", "value_from"]), Some(near) if near != *name));
+    let hint = match slip {
+        Some(slip) => format!("is `{slip}` meant to be it?"),
+        None => "give one, or leave the target out of `targets`".to_owned(),
+    };
+    Issue::at(place, message).hint(hint)
+}
+
+fn kind_of(raw: &file::Entry, literal: Option<&Member>) -> EntryKind {
+    let default = match literal {
+        Some(member) if member.node.text().is_none() => EntryKind::Json,
+        _ => EntryKind::Text,
+    };
+    raw.kind.unwrap_or(default)
+}
+
+fn check_kind(kind: EntryKind, node: &Node, place: Span, is_ssm: bool, target: &TargetName) -> Result<(), Box<Issue>> {
+    if kind == EntryKind::KeyVaultReference && is_ssm {
+        let span = field_span(node, "type", place);
+        let message = format!("only App Configuration knows Key Vault references, and `{target}` is SSM");
+        let hint = format!("set the type below `per_target` for App Configuration, or leave `{target}` out of `targets`");
+        return Err(Box::new(Issue::at(span, message).hint(hint)));
+    }
+    Ok(())
+}
+
+fn stored_text(rendered: &Rendered, kind: EntryKind, is_ssm: bool) -> String {
+    if is_ssm && kind.is_json() { escape_references(&rendered.text) } else { rendered.text.clone() }
+}
+
+fn stored_type(raw: &file::Entry, kind: EntryKind) -> Option<String> {
+    raw.content_type.clone().or_else(|| value::content_type(kind).map(str::to_owned))
+}

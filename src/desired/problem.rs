@@ -1,0 +1,190 @@
+//! What is wrong with a file, said so that it can be mended.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::source::Sources;
+use super::tree::Span;
+
+/// A file that cannot be used. Holds every problem that was found, in the order of the files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// What is wrong; never empty.
+    pub problems: Vec<Problem>,
+}
+
+/// One thing that is wrong. Holds no value of any entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// What is wrong, lower-case, without the place.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Where it stands; `None` where no file says it (no file was given, for example).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
+    /// The target it is about, if one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The key of the entry it is about, if one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Location {
+    /// The file as it was named.
+    pub file: PathBuf,
+    /// The line, from 1; 0 where it is about the file as a whole.
+    pub line: u32,
+    /// The column in characters, from 1; 0 where it is about the file as a whole.
+    pub column: u32,
+    /// The line itself, values masked; `None` where it could show one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<Excerpt>,
+}
+
+/// One line of a file in which every value that might be a secret is replaced by `…`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Excerpt {
+    /// The line without its indentation's tabs and without its end.
+    pub text: String,
+    /// How many characters stand before the place.
+    pub offset: usize,
+    /// How many characters the place covers, at least 1.
+    pub length: usize,
+}
+
+impl Invalid {
+    /// The kind that machines are told.
+    pub const KIND: &'static str = "invalid";
+}
+
+impl std::error::Error for Invalid {}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.location {
+            Some(Location { file, line: 0, .. }) => write!(f, "{}: ", file.display())?,
+            Some(Location { file, line, column, .. }) => write!(f, "{}:{line}:{column}: ", file.display())?,
+            None => {}
+        }
+        f.write_str(&self.message)?;
+        if let Some(excerpt) = self.location.as_ref().and_then(|location| location.excerpt.as_ref()) {
+            write!(f, "\n{excerpt}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  help: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let indent = " ".repeat(self.offset);
+        let carets = "^".repeat(self.length);
+        write!(f, "  | {}\n  | {indent}{carets}", self.text)
+    }
+}
+
+/// A problem on its way: with a span instead of a rendered place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Issue {
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+    pub(super) span: Option<Span>,
+    pub(super) target: Option<String>,
+    pub(super) key: Option<String>,
+    /// Whether the line may be shown at all.
+    pub(super) quotable: bool,
+}
+
+impl Issue {
+    /// Makes an issue about a place.
+    pub(super) fn at(span: Span, message: impl Into<String>) -> Self {
+        Self { span: Some(span), ..Self::nowhere(message) }
+    }
+
+    /// Makes an issue about no place in particular.
+    pub(super) fn nowhere(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, span: None, target: None, key: None, quotable: true }
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says what to do about it, if anything is known.
+    #[must_use]
+    pub(super) fn maybe_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint.or(self.hint);
+        self
+    }
+
+    /// Names the entry.
+    #[must_use]
+    pub(super) fn key(mut self, key: &str) -> Self {
+        self.key = Some(key.to_owned());
+        self
+    }
+
+    /// Names the target.
+    #[must_use]
+    pub(super) fn target(mut self, target: &str) -> Self {
+        self.target = Some(target.to_owned());
+        self
+    }
+
+    /// Keeps the line from being shown, for a text that was not understood and may hold anything.
+    #[must_use]
+    pub(super) fn unquotable(mut self) -> Self {
+        self.quotable = false;
+        self
+    }
+}
+
+/// Turns issues into what the caller gets: in order, each once, with places rendered.
+pub(super) fn finish(mut issues: Vec<Issue>, sources: &Sources) -> Invalid {
+    issues.sort_by(|a, b| a.span.cmp(&b.span));
+    let mut problems: Vec<Problem> = Vec::new();
+    for issue in issues {
+        let problem = render(issue, sources);
+        // One mistake seen through several targets is still one mistake.
+        let seen = |other: &Problem| other.message == problem.message && other.location == problem.location;
+        if !problems.iter().rev().take_while(|other| other.location == problem.location).any(seen) {
+            problems.push(problem);
+        }
+    }
+    Invalid { problems }
+}
+
+fn render(issue: Issue, sources: &Sources) -> Problem {
+    let Issue { message, hint, span, target, key, quotable } = issue;
+    let location = span.map(|span| Location {
+        file: sources.path(span.file).to_owned(),
+        line: span.start.line,
+        column: span.start.column,
+        excerpt: if quotable { sources.excerpt(span) } else { None },
+    });
+    Problem { message, hint, location, target, key }
+}

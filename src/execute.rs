@@ -1,0 +1,221 @@
+//! Carries a plan out. No choices are left to make here: a step is done, skipped with a reason, or fails.
+//!
+//! ```text
+//! preflight ─▶ close what was left open ─▶ claim everywhere ─▶ serve ─▶ verify ─▶ record
+//! ```
+//! Nothing is served before every claim is there. From then on every way out leads through recording.
+
+mod claim;
+mod serve;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use repin_provider::{Error, Needs, Observe, Owner, Provider, Seen, TargetName};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::model::outcome::{Interrupt, StepOutcome, StepResult, TargetFailure};
+use crate::model::plan::{Plan, Step, StepAction, TargetPlan};
+use crate::model::release::{Ledger, Record, RowAction, Runner, State, WrittenDocument};
+use crate::record::ledger::LedgerError;
+
+/// What carrying a plan out depends on.
+pub struct Context<'a> {
+    /// The providers, by target.
+    pub providers: &'a BTreeMap<TargetName, Arc<dyn Provider>>,
+    /// The owner of everything that is written.
+    pub owner: &'a Owner,
+    /// Who asked for it: `user@host`.
+    pub actor: &'a str,
+    /// What they said.
+    pub message: Option<&'a str>,
+    /// This process.
+    pub runner: &'a Runner,
+    /// This host's clock at the start.
+    pub now: Timestamp,
+    /// A name for this attempt that no other has.
+    pub nonce: String,
+    /// How long to try again what may pass.
+    pub timeout: Duration,
+    /// Says when to stop.
+    pub interrupt: watch::Receiver<Option<Interrupt>>,
+}
+
+impl Context<'_> {
+    fn interrupted(&self) -> Option<Interrupt> {
+        *self.interrupt.borrow()
+    }
+}
+
+/// What came of a plan. Ends up in the report whatever it is.
+#[must_use]
+#[derive(Debug)]
+pub struct Executed {
+    /// Every step and what became of it.
+    pub steps: Vec<StepOutcome>,
+    /// Failures that are not of one step.
+    pub failures: Vec<TargetFailure>,
+    /// The signal that stopped it early.
+    pub interrupted: Option<Interrupt>,
+}
+
+/// Why a plan was not carried out at all.
+#[derive(Debug)]
+pub enum NotExecuted {
+    /// Another run was first: observe and plan again.
+    Raced(TargetName),
+}
+
+/// The work on one target.
+struct Work<'a> {
+    name: &'a TargetName,
+    provider: &'a dyn Provider,
+    plan: &'a TargetPlan,
+    ledger: Ledger,
+    /// The claimed record and its document; `None` until it is claimed, and where there is nothing to record.
+    claimed: Option<(Record, WrittenDocument)>,
+}
+
+/// Carries a plan out.
+///
+/// # Errors
+/// Returns [`NotExecuted`] where another run took the next place in a log; nothing was served.
+pub async fn execute(
+    context: &Context<'_>,
+    plan: &Plan,
+    ledgers: &BTreeMap<TargetName, Ledger>,
+) -> Result<Executed, NotExecuted> {
+    let mut works = works(context, plan, ledgers);
+    let failures = preflight(&works).await;
+    if !failures.is_empty() {
+        return Ok(nothing_done(plan, failures, None));
+    }
+    if let Some(interrupt) = context.interrupted() {
+        return Ok(nothing_done(plan, Vec::new(), Some(interrupt)));
+    }
+    if let Err(failed) = claim::claim(context, plan, &mut works).await {
+        return failed.into_executed(plan);
+    }
+    let deadline = Instant::now() + context.timeout;
+    let served = join_all(works.iter().map(|work| serve::serve(context, work, deadline))).await;
+    let mut executed = Executed { steps: Vec::new(), failures: Vec::new(), interrupted: None };
+    for (work, mut outcomes) in works.iter_mut().zip(served) {
+        if let Err(error) = verify(work, &mut outcomes).await {
+            executed.failures.push(failure(work.name, "read back what was written", error));
+        }
+        if let Err(error) = claim::record(work, &outcomes).await {
+            executed.failures.push(failure(work.name, "record what was done", into_error(error)));
+        }
+        executed.steps.append(&mut outcomes);
+    }
+    executed.interrupted = context.interrupted();
+    Ok(executed)
+}
+
+fn works<'a>(context: &Context<'a>, plan: &'a Plan, ledgers: &BTreeMap<TargetName, Ledger>) -> Vec<Work<'a>> {
+    plan.targets
+        .iter()
+        .filter(|(_, target)| !target.steps.is_empty() || target.close.is_some() || target.resume.is_some())
+        .filter_map(|(name, target)| {
+            Some(Work {
+                name,
+                provider: context.providers.get(name)?.as_ref(),
+                plan: target,
+                ledger: ledgers.get(name)?.clone(),
+                claimed: None,
+            })
+        })
+        .collect()
+}
+
+async fn preflight(works: &[Work<'_>]) -> Vec<TargetFailure> {
+    let checks = works.iter().map(|work| {
+        let encrypt = work.plan.steps.iter().any(Step::encrypts);
+        work.provider.preflight(Needs { encrypt })
+    });
+    let failed = works.iter().zip(join_all(checks).await).filter_map(|(work, result)| Some((work, result.err()?)));
+    failed.map(|(work, error)| failure(work.name, "check the target before writing", error)).collect()
+}
+
+/// Learns the dates that a store's writes do not answer, and that what was written is there.
+async fn verify(work: &Work<'_>, outcomes: &mut [StepOutcome]) -> Result<(), Error> {
+    if work.provider.capabilities().dates_on_write {
+        return Ok(());
+    }
+    let undated = |outcome: &StepOutcome| {
+        outcome.result == StepResult::Applied && outcome.to.as_ref().is_some_and(|version| version.at.is_none())
+    };
+    let keys: Vec<_> = outcomes.iter().filter(|o| undated(o)).map(|o| o.key.clone()).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let seen = work.provider.observe(Observe { keys, census: false, resume: None }).await?;
+    for outcome in outcomes.iter_mut().filter(|o| undated(o)) {
+        // Reads may lag behind writes, and somebody may have written since: only our own version's date counts.
+        if let (Some(Seen::Present(item)), Some(written)) = (seen.items.get(&outcome.key), &outcome.to)
+            && item.version == *written
+        {
+            outcome.to = Some(item.version.clone());
+        }
+    }
+    Ok(())
+}
+
+fn failure(target: &TargetName, doing: &'static str, error: Error) -> TargetFailure {
+    TargetFailure { target: target.clone(), doing, error }
+}
+
+fn into_error(error: LedgerError) -> Error {
+    use repin_provider::ErrorKind;
+    match error {
+        LedgerError::Store(error) => error,
+        LedgerError::Raced(_) => {
+            Error::new(ErrorKind::Conflict, "ledger", "another run took this one over").with_hint("Run it again.")
+        }
+        corrupt @ LedgerError::Corrupt { .. } => Error::new(ErrorKind::Unexpected, "ledger", corrupt.to_string()),
+    }
+}
+
+fn nothing_done(plan: &Plan, failures: Vec<TargetFailure>, interrupted: Option<Interrupt>) -> Executed {
+    let steps = plan
+        .targets
+        .iter()
+        .flat_map(|(name, target)| target.steps.iter().map(move |step| outcome(name, step, StepResult::Skipped)))
+        .collect();
+    Executed { steps, failures, interrupted }
+}
+
+fn outcome(target: &TargetName, step: &Step, result: StepResult) -> StepOutcome {
+    StepOutcome {
+        target: target.clone(),
+        key: step.key.clone(),
+        native: step.native.clone(),
+        action: step.action,
+        reason: step.reason,
+        from: step.from.clone(),
+        to: None,
+        result,
+        error: None,
+        buried: None,
+    }
+}
+
+fn row_action(action: StepAction) -> RowAction {
+    match action {
+        StepAction::Create => RowAction::Create,
+        StepAction::Update => RowAction::Update,
+        StepAction::Delete => RowAction::Delete,
+        StepAction::Adopt => RowAction::Adopt,
+        StepAction::Pin => RowAction::Pin,
+    }
+}
+
+/// Tells what state a record ends in.
+fn ended(outcomes: &[StepOutcome]) -> State {
+    let done = outcomes.iter().all(|o| matches!(o.result, StepResult::Applied | StepResult::Unchanged));
+    if done { State::Done } else { State::Partial }
+}

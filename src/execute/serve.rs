@@ -1,0 +1,246 @@
+//! Serving: the writes that readers see.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use rand::RngExt as _;
+use repin_provider::{
+    Action, Applied, Content, Error, ErrorKind, Observe, Outcome, Put, ReadRequest, Retry, Seen, Version, Write,
+};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::{Context, Work, outcome};
+use crate::model::outcome::{StepOutcome, StepResult};
+use crate::model::plan::{Step, StepAction};
+use crate::record::ledger;
+
+/// After this long without a write of ours the claim is read again before the next: another host takes a claim over
+/// when nothing moved under it for 120 s.
+const CLAIM_TRUSTED: Duration = Duration::from_secs(60);
+
+/// How often a write whose answer was lost is repeated after it was found not to have happened.
+const REPEATS: usize = 3;
+
+/// The first and the longest wait before trying again what may pass.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
+
+/// Carries out the steps of one target: first what makes and changes, then what removes.
+pub(super) async fn serve(context: &Context<'_>, work: &Work<'_>, deadline: Instant) -> Vec<StepOutcome> {
+    let lease = Lease { moved: Mutex::new(Instant::now()) };
+    let (removes, puts): (Vec<_>, Vec<_>) = work.plan.steps.iter().partition(|step| step.action == StepAction::Delete);
+    let mut outcomes = run(context, work, &lease, puts, deadline).await;
+    if outcomes.iter().all(is_done) {
+        outcomes.extend(run(context, work, &lease, removes, deadline).await);
+    } else {
+        // What should have come in its place is not there yet.
+        outcomes.extend(removes.iter().map(|step| outcome(work.name, step, StepResult::Pending)));
+    }
+    outcomes
+}
+
+fn is_done(outcome: &StepOutcome) -> bool {
+    matches!(outcome.result, StepResult::Applied | StepResult::Unchanged)
+}
+
+async fn run(
+    context: &Context<'_>,
+    work: &Work<'_>,
+    lease: &Lease,
+    steps: Vec<&Step>,
+    deadline: Instant,
+) -> Vec<StepOutcome> {
+    let parallel = work.provider.capabilities().parallel_writes.max(1);
+    let runs = steps.into_iter().map(|step| run_step(context, work, lease, step, deadline));
+    futures::stream::iter(runs).buffered(parallel).collect().await
+}
+
+/// When something of ours last moved, so that a claim that may have been taken over is noticed.
+struct Lease {
+    moved: Mutex<Instant>,
+}
+
+impl Lease {
+    /// Tells whether the claim is still ours, asking the store only when nothing moved for a while.
+    async fn holds(&self, work: &Work<'_>) -> bool {
+        let mut moved = self.moved.lock().await;
+        if moved.elapsed() < CLAIM_TRUSTED {
+            return true;
+        }
+        let Some((record, _)) = &work.claimed else { return true };
+        match ledger::is_still_ours(work.provider, record).await {
+            Ok(true) => {
+                *moved = Instant::now();
+                true
+            }
+            Ok(false) | Err(_) => false,
+        }
+    }
+
+    async fn moved(&self) {
+        *self.moved.lock().await = Instant::now();
+    }
+}
+
+async fn run_step(
+    context: &Context<'_>,
+    work: &Work<'_>,
+    lease: &Lease,
+    step: &Step,
+    deadline: Instant,
+) -> StepOutcome {
+    let mut done = outcome(work.name, step, StepResult::Unchanged);
+    if !step.writes() {
+        done.to = step.to.clone();
+        return done;
+    }
+    let Some(write) = write_of(step) else {
+        return outcome(work.name, step, StepResult::Skipped);
+    };
+    match attempt(context, work, lease, step, &write, deadline).await {
+        Ok(applied) => {
+            tracing::info!(target_name = %work.name, key = %step.key, action = ?step.action, "served");
+            done.result = StepResult::Applied;
+            done.to = applied.version;
+            done.buried = applied.buried;
+        }
+        Err(NotApplied::Later(error)) => {
+            done.result = StepResult::Pending;
+            done.error = error;
+        }
+        Err(NotApplied::Never(error)) => {
+            let refused = matches!(error.kind, ErrorKind::Refused);
+            done.result = if refused { StepResult::Refused } else { StepResult::Failed };
+            done.error = Some(error);
+        }
+    }
+    done
+}
+
+fn write_of(step: &Step) -> Option<Write> {
+    let action = match (step.action, &step.from) {
+        (StepAction::Create, _) => Action::Put(step.content.clone()?, Put::Create),
+        (StepAction::Update, Some(from)) => Action::Put(step.content.clone()?, Put::Replace(from.clone())),
+        (StepAction::Delete, Some(from)) => Action::Delete(from.clone()),
+        _ => return None,
+    };
+    Some(Write { key: step.key.clone(), action })
+}
+
+/// Why a write was not done.
+enum NotApplied {
+    /// Still to be done: interrupted, out of time, or taken over by another host.
+    Later(Option<Error>),
+    /// It will not be done like this.
+    Never(Error),
+}
+
+async fn attempt(
+    context: &Context<'_>,
+    work: &Work<'_>,
+    lease: &Lease,
+    step: &Step,
+    write: &Write,
+    deadline: Instant,
+) -> Result<Applied, NotApplied> {
+    let mut backoff = BACKOFF.0;
+    let mut repeats = 0;
+    loop {
+        if context.interrupted().is_some() || !lease.holds(work).await {
+            return Err(NotApplied::Later(None));
+        }
+        let error = match work.provider.apply(write).await {
+            Ok(applied) => {
+                lease.moved().await;
+                return Ok(applied);
+            }
+            Err(error) => error,
+        };
+        if error.outcome == Outcome::Unknown {
+            match find_out(work, step).await {
+                Ok(Found::Done(applied)) => return Ok(applied),
+                Ok(Found::NotDone) if repeats < REPEATS && Instant::now() < deadline => repeats += 1,
+                Ok(Found::NotDone) => return Err(NotApplied::Later(Some(error))),
+                Ok(Found::Other(other)) => return Err(NotApplied::Never(conflict(step, &other))),
+                // Nobody knows still: the record keeps the intent, and the next pass looks again.
+                Err(unreadable) => return Err(NotApplied::Later(Some(unreadable))),
+            }
+            continue;
+        }
+        if error.retry != Retry::Temporary {
+            return Err(if error.retry == Retry::Persistent {
+                NotApplied::Later(Some(error))
+            } else {
+                NotApplied::Never(error)
+            });
+        }
+        let wait = backoff.mul_f64(rand::rng().random_range(0.5..1.0));
+        if Instant::now() + wait >= deadline {
+            return Err(NotApplied::Later(Some(error)));
+        }
+        wait_or_interrupt(context, wait).await;
+        backoff = (backoff * 2).min(BACKOFF.1);
+    }
+}
+
+async fn wait_or_interrupt(context: &Context<'_>, wait: Duration) {
+    let mut interrupt = context.interrupt.clone();
+    tokio::select! {
+        () = tokio::time::sleep(wait) => {}
+        _ = interrupt.wait_for(Option::is_some) => {}
+    }
+}
+
+/// What became of a write whose answer was lost.
+enum Found {
+    Done(Applied),
+    NotDone,
+    Other(Option<Version>),
+}
+
+/// Waits until the write has landed or never will, then looks. A result equal to the intent is accepted whoever wrote
+/// it.
+async fn find_out(work: &Work<'_>, step: &Step) -> Result<Found, Error> {
+    tokio::time::sleep(work.provider.capabilities().settle).await;
+    let seen = work.provider.observe(Observe { keys: vec![step.key.clone()], census: false, resume: None }).await?;
+    let item = match seen.items.get(&step.key) {
+        Some(Seen::Present(item)) => item,
+        Some(Seen::Absent) if step.action == StepAction::Delete => {
+            return Ok(Found::Done(Applied { version: None, buried: None }));
+        }
+        Some(Seen::Absent) if step.from.is_none() => return Ok(Found::NotDone),
+        Some(Seen::Absent) => return Ok(Found::Other(None)),
+        Some(Seen::Unreadable(why)) => {
+            return Err(Error::new(ErrorKind::Unreachable, "look after a lost answer", why).with_key(&step.key));
+        }
+        None => return Ok(Found::NotDone),
+    };
+    if step.from.as_ref() == Some(&item.version) {
+        return Ok(Found::NotDone);
+    }
+    let same = match &step.content {
+        Some(content) => holds(work, step, content).await?,
+        None => false,
+    };
+    Ok(if same {
+        Found::Done(Applied { version: Some(item.version.clone()), buried: None })
+    } else {
+        Found::Other(Some(item.version.clone()))
+    })
+}
+
+async fn holds(work: &Work<'_>, step: &Step, content: &Content) -> Result<bool, Error> {
+    let read = work.provider.read(&[ReadRequest { key: step.key.clone(), version: None }]).await?;
+    Ok(read.into_iter().flatten().any(|read| {
+        read.value.expose() == content.value.expose()
+            && (content.content_type.is_none() || read.content_type == content.content_type)
+    }))
+}
+
+fn conflict(step: &Step, other: &Option<Version>) -> Error {
+    let expected = step.from.as_ref().map_or("nothing".to_owned(), |from| format!("version {from}"));
+    let found = other.as_ref().map_or("nothing".to_owned(), |other| format!("version {other}"));
+    Error::new(ErrorKind::Conflict, "write", format!("expected {expected} and found {found} of somebody else's"))
+        .with_key(&step.key)
+        .with_hint("Run it again: it plans from what is there now.")
+}

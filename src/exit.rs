@@ -1,0 +1,193 @@
+//! Exit codes: documented, stable, in one place.
+
+use repin_provider::{Error, ErrorKind};
+
+use crate::cycle::PassError;
+use crate::model::observed::FileStanding;
+use crate::model::outcome::{Interrupt, Outcome, StepResult, Verdict};
+use crate::model::plan::{Block, BlockKind, Plan};
+use crate::observe::ObserveError;
+use crate::record::Corrupt;
+use crate::record::ledger::LedgerError;
+
+/// What a command ends with. Ordered by which one wins where several fit and nothing was served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// 0: done, or nothing to do.
+    Done,
+    /// 2: changes or drift exist (only with `--detailed-exitcode`).
+    Changes,
+    /// 6: all that is left to do is held.
+    Held,
+    /// 75: throttled or unreachable; worth trying again.
+    TryAgain,
+    /// 1: failed; nothing new is served anywhere.
+    Failed,
+    /// 77: permission denied.
+    Denied,
+    /// 5: stale plan, somebody else wrote, another owner, wrong account, or the file is behind.
+    Conflict,
+    /// 78: the file is invalid.
+    Invalid,
+    /// 64: usage.
+    Usage,
+    /// 3: some steps are served, others not yet.
+    Partial,
+    /// 130: SIGINT.
+    Interrupted,
+    /// 143: SIGTERM.
+    Terminated,
+}
+
+impl Exit {
+    /// Returns the number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Changes => 2,
+            Self::Partial => 3,
+            Self::Conflict => 5,
+            Self::Held => 6,
+            Self::Usage => 64,
+            Self::TryAgain => 75,
+            Self::Denied => 77,
+            Self::Invalid => 78,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// Returns the code for a failure of a store when nothing was served.
+    pub fn of_error(error: &Error) -> Self {
+        match error.kind {
+            ErrorKind::AlreadyExists | ErrorKind::Conflict | ErrorKind::WrongAccount => Self::Conflict,
+            ErrorKind::Denied => Self::Denied,
+            ErrorKind::Throttled | ErrorKind::Unreachable => Self::TryAgain,
+            ErrorKind::NotFound | ErrorKind::Refused | ErrorKind::KeyUnusable | ErrorKind::Unexpected => Self::Failed,
+        }
+    }
+
+    /// Returns the code for a ledger that could not be used.
+    pub fn of_ledger(error: &LedgerError) -> Self {
+        match error {
+            LedgerError::Store(error) => Self::of_error(error),
+            LedgerError::Raced(_) | LedgerError::Corrupt { why: Corrupt::OtherOwner(_), .. } => Self::Conflict,
+            LedgerError::Corrupt { .. } => Self::Failed,
+        }
+    }
+
+    /// Returns the code for a reason why a plan may not run.
+    pub fn of_block(block: &Block) -> Self {
+        match block.kind {
+            BlockKind::Foreign | BlockKind::Running => Self::Conflict,
+            BlockKind::TooManyDeletes | BlockKind::Refused => Self::Failed,
+            BlockKind::Unreadable => Self::TryAgain,
+        }
+    }
+
+    /// Returns the code for a pass that did nothing.
+    pub fn of_pass_error(error: &PassError) -> Self {
+        match error {
+            PassError::Unobserved(errors) => gravest(errors.iter().map(|e: &ObserveError| Self::of_ledger(&e.error))),
+            PassError::Blocked(plan) => gravest(plan.blocks.iter().map(Self::of_block)),
+            PassError::Wrong(_) => Self::Failed,
+            PassError::Raced(_) => Self::Conflict,
+            PassError::Interrupted(interrupt) => Self::of_interrupt(*interrupt),
+        }
+    }
+
+    /// Returns the code for a plan that was only shown.
+    pub fn of_plan(plan: &Plan, detailed: bool) -> Self {
+        if !plan.blocks.is_empty() {
+            return gravest(plan.blocks.iter().map(Self::of_block));
+        }
+        if plan.file == FileStanding::Behind {
+            return Self::Conflict;
+        }
+        if detailed && plan.has_changes() { Self::Changes } else { Self::Done }
+    }
+
+    /// Returns the code for a signal.
+    pub fn of_interrupt(interrupt: Interrupt) -> Self {
+        match interrupt {
+            Interrupt::Interrupted => Self::Interrupted,
+            Interrupt::Terminated => Self::Terminated,
+        }
+    }
+
+    /// Returns the code for what a pass did. Once anything moved only 0, 3 and 5, or those of a signal, come back.
+    pub fn of_outcome(outcome: &Outcome) -> Self {
+        let unfinished = is_unfinished(outcome);
+        if let (Some(interrupt), true) = (outcome.interrupted, unfinished) {
+            return Self::of_interrupt(interrupt);
+        }
+        if has_conflict(outcome) {
+            return Self::Conflict;
+        }
+        let moved = outcome.steps.iter().any(|step| step.result == StepResult::Applied);
+        if unfinished && moved {
+            return Self::Partial;
+        }
+        if unfinished {
+            let failures = outcome.failures.iter().map(|failure| &failure.error);
+            let errors = failures.chain(outcome.steps.iter().filter_map(|step| step.error.as_ref()));
+            return gravest(errors.map(Self::of_error)).max(Self::TryAgain);
+        }
+        if outcome.plan.file == FileStanding::Behind { Self::Conflict } else { Self::Done }
+    }
+}
+
+/// Says in one word what a pass did.
+pub fn verdict(outcome: &Outcome) -> Verdict {
+    if outcome.steps.is_empty() && outcome.failures.is_empty() {
+        return if outcome.plan.file == FileStanding::Behind { Verdict::Behind } else { Verdict::Unchanged };
+    }
+    match Exit::of_outcome(outcome) {
+        Exit::Done => Verdict::Applied,
+        Exit::Conflict if outcome.plan.file == FileStanding::Behind && !has_conflict(outcome) => Verdict::Behind,
+        Exit::Conflict => Verdict::Conflict,
+        Exit::Held => Verdict::Held,
+        _ if outcome.steps.iter().any(|step| step.result == StepResult::Applied) => Verdict::Partial,
+        _ => Verdict::Failed,
+    }
+}
+
+fn is_unfinished(outcome: &Outcome) -> bool {
+    let open = |result| !matches!(result, StepResult::Applied | StepResult::Unchanged);
+    !outcome.failures.is_empty() || outcome.steps.iter().any(|step| open(step.result))
+}
+
+fn has_conflict(outcome: &Outcome) -> bool {
+    let conflicts = |error: &Error| Exit::of_error(error) == Exit::Conflict;
+    outcome.steps.iter().any(|step| step.buried.is_some() || step.error.as_ref().is_some_and(conflicts))
+        || outcome.failures.iter().any(|failure| conflicts(&failure.error))
+}
+
+fn gravest(exits: impl Iterator<Item = Exit>) -> Exit {
+    exits.max().unwrap_or(Exit::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The order of the contract: 64, 78, 5, 77, 1, 75, 6, 2, 0.
+    #[test]
+    fn the_gravest_wins() {
+        let mut exits = [
+            Exit::Done,
+            Exit::TryAgain,
+            Exit::Usage,
+            Exit::Held,
+            Exit::Failed,
+            Exit::Conflict,
+            Exit::Denied,
+            Exit::Changes,
+            Exit::Invalid,
+        ];
+        exits.sort();
+        exits.reverse();
+        assert_eq!(exits.map(Exit::code), [64, 78, 5, 77, 1, 75, 6, 2, 0]);
+    }
+}

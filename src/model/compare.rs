@@ -1,0 +1,109 @@
+//! When two contents are the same.
+
+use repin_provider::Item;
+use serde_json::{Number, Value};
+
+use super::desired::{Entry, EntryKind};
+
+/// Tells whether two texts of one kind mean the same.
+///
+/// JSON is compared as JSON, so that key order, spacing and `1` / `1.0` are no difference. A text that is not JSON is
+/// compared byte for byte whatever the kind.
+pub fn same_text(kind: EntryKind, a: &str, b: &str) -> bool {
+    if a == b {
+        return true;
+    }
+    if !kind.is_json() {
+        return false;
+    }
+    match (serde_json::from_str::<Value>(a), serde_json::from_str::<Value>(b)) {
+        (Ok(a), Ok(b)) => same_json(&a, &b),
+        _ => false,
+    }
+}
+
+/// Tells whether two JSON values mean the same.
+pub fn same_json(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => same_number(a, b),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_json(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same_json(a, b)))
+        }
+        _ => a == b,
+    }
+}
+
+/// Compares numbers by value. Integers are compared as integers: two that differ only beyond what a float can hold are
+/// different.
+fn same_number(a: &Number, b: &Number) -> bool {
+    match (integer(a), integer(b)) {
+        (Some(a), Some(b)) => a == b,
+        (None, None) => a.as_f64() == b.as_f64(),
+        _ => false,
+    }
+}
+
+/// Returns the number as an integer if that is exactly what it is, however it was written.
+fn integer(number: &Number) -> Option<i128> {
+    if let Some(n) = number.as_i64() {
+        return Some(n.into());
+    }
+    if let Some(n) = number.as_u64() {
+        return Some(n.into());
+    }
+    let float = number.as_f64()?;
+    // Every integral float below 2^127 converts exactly.
+    (float.fract() == 0.0 && float.abs() < 1e38).then_some(float as i128)
+}
+
+/// Tells whether everything about an item that the entry names, other than a secret's value, is as the entry asks.
+///
+/// What the entry does not name (content type, tags, description) is preserved and so never a difference.
+pub fn same_shape(entry: &Entry, item: &Item, content_types: bool) -> bool {
+    let secret = entry.value.is_secret() == item.secret;
+    let content_type = !content_types || entry.content_type.is_none() || entry.content_type == item.content_type;
+    // A store that does not answer tags or descriptions with its items cannot show them as different here.
+    let tags = match (&entry.tags, &item.tags) {
+        (Some(wanted), Some(held)) => wanted == held,
+        _ => true,
+    };
+    secret && content_type && tags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_compared_as_json() {
+        for (a, b) in [
+            (r#"{"a":1,"b":[1,2]}"#, r#"{ "b": [1.0, 2], "a": 1 }"#),
+            ("1", "1.0"),
+            ("1e2", "100"),
+            (r#""\u007b""#, r#""{""#),
+            ("0.1", "0.10"),
+            ("-0.0", "0"),
+        ] {
+            assert!(same_text(EntryKind::Json, a, b), "{a} {b}");
+        }
+        for (a, b) in [
+            (r#"{"a":1}"#, r#"{"a":1,"b":null}"#),
+            ("[1,2]", "[2,1]"),
+            ("1", "\"1\""),
+            ("1", "true"),
+            ("9007199254740993", "9007199254740992"),
+            ("9007199254740993", "9007199254740992.0"),
+            ("null", "0"),
+        ] {
+            assert!(!same_text(EntryKind::Json, a, b), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn text_is_compared_byte_for_byte() {
+        assert!(!same_text(EntryKind::Text, "1", "1.0"));
+        assert!(!same_text(EntryKind::Text, "a", "a\n"));
+        assert!(!same_text(EntryKind::Json, "{not json", "{ not json"));
+    }
+}

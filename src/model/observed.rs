@@ -1,0 +1,79 @@
+//! What each store holds, when we looked, and what we could not see.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use repin_provider::{Capabilities, Key, Place, ReadValue, Seen, TargetName};
+
+use serde::Serialize;
+
+use super::desired::FileDigest;
+use super::release::{Ledger, State, TargetId};
+
+/// What was seen of every target in scope.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// By target.
+    pub targets: BTreeMap<TargetName, TargetState>,
+}
+
+/// What was seen of one target.
+#[derive(Debug, Clone)]
+pub struct TargetState {
+    /// Names its ledger.
+    pub id: TargetId,
+    /// Where it is.
+    pub place: Place,
+    /// What its store can do.
+    pub capabilities: Capabilities,
+    /// The store's names of the wanted keys.
+    pub native: BTreeMap<Key, String>,
+    /// One answer for each wanted or owned key.
+    pub items: BTreeMap<Key, Seen>,
+    /// Native names below the prefix that are neither wanted nor owned, where they were listed.
+    pub foreign: Option<Vec<String>>,
+    /// What the ledger says.
+    pub ledger: Ledger,
+    /// For each key whose entry is a secret and whose item is one: whether the values are equal.
+    pub secret_matches: BTreeMap<Key, bool>,
+    /// Contents of pins that are no longer served, read back where the plan needs them; `None` where the store has
+    /// that version no more.
+    pub pinned: BTreeMap<Key, Option<ReadValue>>,
+    /// The store's clock when it answered, where it said so.
+    pub at: Option<Timestamp>,
+    /// Open records of runs that are known to be dead or quiet for long enough, so that this pass may take them over.
+    pub takeover: bool,
+}
+
+/// How this host's file stands to the releases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileStanding {
+    /// It is what the newest release made true.
+    Current,
+    /// It asks for something that was never released.
+    Changed,
+    /// A newer release has superseded it.
+    Behind,
+}
+
+impl Observed {
+    /// Tells how a file stands to the releases. `newest_here` is the digest that this host's file had when it was last
+    /// the newest: a file that changed since then was changed on purpose, whatever it changed to.
+    pub fn standing(&self, file: &FileDigest, newest_here: Option<&FileDigest>, allow_older: bool) -> FileStanding {
+        let records = self.targets.values().flat_map(|state| &state.ledger.records);
+        let released: Vec<_> = records
+            .filter(|record| record.state != State::Abandoned)
+            .filter_map(|record| Some((record.header.release?, record.header.file.as_ref()?)))
+            .collect();
+        let Some((_, newest)) = released.iter().max_by_key(|(number, _)| *number) else {
+            return FileStanding::Changed;
+        };
+        if *newest == file {
+            return FileStanding::Current;
+        }
+        let was_released = released.iter().any(|(_, released)| *released == file);
+        let changed_here = newest_here == Some(newest);
+        if was_released && !changed_here && !allow_older { FileStanding::Behind } else { FileStanding::Changed }
+    }
+}

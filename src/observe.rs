@@ -1,0 +1,293 @@
+//! Asks every store, in parallel: first the ledgers and the items, then only what the first answers make necessary.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use repin_provider::{Error, Key, Observation, Observe, Provider, ReadRequest, Seen, TargetName, Value};
+
+use crate::model::compare::same_text;
+use crate::model::desired::{Adopt, Desired, Entry, FileDigest, Target};
+use crate::model::observed::{FileStanding, Observed, TargetState};
+use crate::model::release::{Record, RowAction, Runner, State, TargetId};
+use crate::record::host::{HostMemory, KnownSecret, TargetMemory};
+use crate::record::ledger::{self, LedgerError, Loaded};
+
+/// How long nothing may move under a claim of a process that we cannot see before it is taken over.
+const QUIET: SignedDuration = SignedDuration::from_secs(120);
+
+/// The providers of the targets in scope.
+pub type Providers = BTreeMap<TargetName, Arc<dyn Provider>>;
+
+/// What an observation depends on.
+pub struct Request<'a> {
+    /// What the file asks for.
+    pub desired: &'a Desired,
+    /// The providers of the targets in scope.
+    pub providers: &'a Providers,
+    /// What this host remembers.
+    pub memory: &'a HostMemory,
+    /// Whether to look at foreign items too.
+    pub census: bool,
+    /// Whether an older file may be released again.
+    pub allow_older: bool,
+    /// Tells whether a process is known to be gone.
+    pub is_gone: &'a (dyn Fn(&Runner) -> bool + Send + Sync),
+}
+
+/// A target that could not be observed.
+#[derive(Debug)]
+pub struct ObserveError {
+    /// The target.
+    pub target: TargetName,
+    /// Where its requests go.
+    pub endpoint: String,
+    /// Why.
+    pub error: LedgerError,
+}
+
+/// What was seen, and what this host now remembers of each target.
+pub struct Seeing {
+    /// What was seen.
+    pub observed: Observed,
+    /// What to remember, once the pass is over.
+    pub memories: BTreeMap<TargetName, TargetMemory>,
+}
+
+/// Observes every target in scope.
+///
+/// # Errors
+/// Returns every target that could not be observed; a pass then does nothing anywhere.
+pub async fn observe(request: &Request<'_>) -> Result<Seeing, Vec<ObserveError>> {
+    let looks = scope(request).map(|(target, provider)| look(request, target, provider));
+    let (mut observed, mut memories) = (Observed::default(), BTreeMap::new());
+    let mut errors = Vec::new();
+    for ((target, provider), look) in scope(request).zip(join_all(looks).await) {
+        match look {
+            Ok((state, memory)) => {
+                observed.targets.insert(target.name.clone(), state);
+                memories.insert(target.name.clone(), memory);
+            }
+            Err(error) => errors.push(failed(target, provider, error)),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let newest_here = request.memory.newest_file();
+    let file = observed.standing(&request.desired.digest, newest_here.as_ref(), request.allow_older);
+    let newest = newest_file(&observed);
+    for (target, provider) in scope(request) {
+        let (Some(state), Some(memory)) = (observed.targets.get_mut(&target.name), memories.get_mut(&target.name))
+        else {
+            continue;
+        };
+        let looked = look_closer(request, target, provider.as_ref(), state, memory, (file, newest.as_ref())).await;
+        if let Err(error) = looked {
+            errors.push(failed(target, provider, error.into()));
+        }
+    }
+    if errors.is_empty() { Ok(Seeing { observed, memories }) } else { Err(errors) }
+}
+
+fn scope<'a>(request: &Request<'a>) -> impl Iterator<Item = (&'a Target, &'a Arc<dyn Provider>)> {
+    let Request { desired, providers, .. } = *request;
+    desired.targets.values().filter_map(|target| Some((target, providers.get(&target.name)?)))
+}
+
+fn failed(target: &Target, provider: &Arc<dyn Provider>, error: LedgerError) -> ObserveError {
+    ObserveError { target: target.name.clone(), endpoint: provider.endpoint(), error }
+}
+
+fn newest_file(observed: &Observed) -> Option<FileDigest> {
+    let records = observed.targets.values().filter_map(|state| state.ledger.newest_release());
+    records.max_by_key(|record| record.header.release).and_then(|record| record.header.file.clone())
+}
+
+/// Reads one target's ledger, then the keys that the file wants or the ledger knows.
+async fn look(
+    request: &Request<'_>,
+    target: &Target,
+    provider: &Arc<dyn Provider>,
+) -> Result<(TargetState, TargetMemory), LedgerError> {
+    let id = TargetId::of(provider.place());
+    let mut memory = request.memory.target(&id);
+    let Loaded { ledger, at, last_written } =
+        ledger::load(provider.as_ref(), &request.desired.name, &mut memory.ledger).await?;
+    let open = ledger.open().into_iter().flat_map(|record| record.rows.iter().map(|row| row.key.clone()));
+    let keys: BTreeSet<Key> = target.entries.keys().cloned().chain(ledger.pins.keys().cloned()).chain(open).collect();
+    let observation = if keys.is_empty() && !request.census {
+        Observation { items: BTreeMap::new(), foreign: None, at: None, resume: memory.resume.clone() }
+    } else {
+        let keys = keys.iter().cloned().collect();
+        provider.observe(Observe { keys, census: request.census, resume: memory.resume.take() }).await?
+    };
+    memory.resume = observation.resume;
+    let at = observation.at.max(at);
+    let takeover =
+        ledger.open().is_none_or(|record| may_take_over(record, &observation.items, last_written, at, request.is_gone));
+    let state = TargetState {
+        id,
+        place: provider.place().clone(),
+        capabilities: provider.capabilities().clone(),
+        native: keys.iter().map(|key| (key.clone(), provider.native_name(key))).collect(),
+        items: observation.items,
+        foreign: observation.foreign,
+        ledger,
+        secret_matches: BTreeMap::new(),
+        pinned: BTreeMap::new(),
+        at,
+        takeover,
+    };
+    Ok((state, memory))
+}
+
+/// Tells whether an open record may be taken over: its run ended and said so, its process is known to be gone, or
+/// nothing under it moved for long enough by the store's clock.
+fn may_take_over(
+    record: &Record,
+    items: &BTreeMap<Key, Seen>,
+    last_written: Option<Timestamp>,
+    now: Option<Timestamp>,
+    is_gone: &(dyn Fn(&Runner) -> bool + Send + Sync),
+) -> bool {
+    if record.state == State::Partial || is_gone(&record.runner) {
+        return true;
+    }
+    let moved = record.rows.iter().filter_map(|row| items.get(&row.key)?.item()?.version.at);
+    match (moved.chain(last_written).max(), now) {
+        (Some(moved), Some(now)) => now.duration_since(moved) >= QUIET,
+        _ => false,
+    }
+}
+
+/// Reads what the first look makes necessary: secrets whose value at this version is not known, contents of pins that
+/// are no longer served, owners of items that may be ours or become ours.
+async fn look_closer(
+    request: &Request<'_>,
+    target: &Target,
+    provider: &dyn Provider,
+    state: &mut TargetState,
+    memory: &mut TargetMemory,
+    (file, newest): (FileStanding, Option<&FileDigest>),
+) -> Result<(), Error> {
+    read_owners(target, provider, state).await?;
+    read_secrets(request.memory, target, provider, state, memory).await?;
+    if newest != Some(&request.desired.digest) || file == FileStanding::Behind {
+        read_pinned(target, provider, state, file).await?;
+    }
+    Ok(())
+}
+
+async fn read_owners(target: &Target, provider: &dyn Provider, state: &mut TargetState) -> Result<(), Error> {
+    let intended = |key: &Key| {
+        let open = state.ledger.open();
+        open.is_some_and(|record| {
+            record.rows.iter().any(|row| row.key == *key && row.action == RowAction::Create && !row.applied)
+        })
+    };
+    let adopts = |key: &Key| target.entries.get(key).is_some_and(|entry| entry.adopt != Adopt::Never);
+    let unknown: Vec<Key> = state
+        .items
+        .iter()
+        .filter(|(key, seen)| {
+            let unread = seen.item().is_some_and(|item| item.owner.is_none());
+            unread && !state.ledger.pins.contains_key(*key) && (intended(key) || adopts(key))
+        })
+        .map(|(key, _)| key.clone())
+        .collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    for (key, owner) in unknown.iter().zip(provider.owners(&unknown).await?) {
+        if let Some(Seen::Present(item)) = state.items.get_mut(key) {
+            item.owner = Some(owner);
+        }
+    }
+    Ok(())
+}
+
+/// Compares secrets by fingerprint; one that this host has not read at its present version is decrypted, once.
+async fn read_secrets(
+    host: &HostMemory,
+    target: &Target,
+    provider: &dyn Provider,
+    state: &mut TargetState,
+    memory: &mut TargetMemory,
+) -> Result<(), Error> {
+    let wanted: Vec<(&Key, &repin_provider::Secret)> = target
+        .entries
+        .iter()
+        .filter(|(key, _)| state.items.get(*key).and_then(Seen::item).is_some_and(|item| item.secret))
+        .filter_map(|(key, entry)| match &entry.value {
+            Value::Secret(secret) => Some((key, secret)),
+            Value::Plain(_) => None,
+        })
+        .collect();
+    let held = |key: &Key| state.items.get(key).and_then(Seen::item).map(|item| item.version.clone());
+    let unread: Vec<ReadRequest> = wanted
+        .iter()
+        .filter(|(key, _)| memory.secrets.get(*key).map(|known| &known.version) != held(key).as_ref())
+        .map(|(key, _)| ReadRequest { key: (*key).clone(), version: None })
+        .collect();
+    if !unread.is_empty() {
+        let read = provider.read(&unread).await?;
+        for (request, value) in unread.iter().zip(read) {
+            // Gone since the first look: the next pass sees that.
+            let Some(value) = value else { continue };
+            let fingerprint = host.fingerprint(&value.value);
+            memory.secrets.insert(request.key.clone(), KnownSecret { version: value.version, fingerprint });
+        }
+    }
+    for (key, secret) in wanted {
+        let known = memory.secrets.get(key).filter(|known| Some(&known.version) == held(key).as_ref());
+        let matches = known.is_some_and(|known| known.fingerprint == host.fingerprint(secret));
+        state.secret_matches.insert(key.clone(), matches);
+    }
+    Ok(())
+}
+
+/// Reads back what pins hold that are no longer served, where that decides between a repair and a release, or is what
+/// has to be put back.
+async fn read_pinned(
+    target: &Target,
+    provider: &dyn Provider,
+    state: &mut TargetState,
+    file: FileStanding,
+) -> Result<(), Error> {
+    let mut requests = Vec::new();
+    for (key, pin) in &state.ledger.pins {
+        let Some(seen) = state.items.get(key) else { continue };
+        let served = match seen {
+            Seen::Present(item) if item.version == pin.version => continue,
+            Seen::Present(item) => Some(item),
+            Seen::Absent => None,
+            Seen::Unreadable(_) => continue,
+        };
+        let entry = target.entries.get(key);
+        let settled = match (entry, served) {
+            // Dropped from the file: it goes whatever it holds.
+            (None, _) => file != FileStanding::Behind,
+            (Some(entry), Some(item)) => file != FileStanding::Behind && holds(entry, item, key, state),
+            (Some(_), None) => false,
+        };
+        if !settled {
+            requests.push(ReadRequest { key: key.clone(), version: Some(pin.version.clone()) });
+        }
+    }
+    if requests.is_empty() {
+        return Ok(());
+    }
+    let read = provider.read(&requests).await?;
+    state.pinned = requests.into_iter().map(|request| request.key).zip(read).collect();
+    Ok(())
+}
+
+fn holds(entry: &Entry, item: &repin_provider::Item, key: &Key, state: &TargetState) -> bool {
+    match (&entry.value, &item.value) {
+        (Value::Plain(wanted), Some(held)) => same_text(entry.kind, wanted, held),
+        (Value::Secret(_), _) => state.secret_matches.get(key) == Some(&true),
+        (Value::Plain(_), None) => false,
+    }
+}

@@ -1,0 +1,88 @@
+//! A second pair of eyes: lints a finished plan before it is carried out.
+//!
+//! None of these should ever be found. They are checked by code that is not the planner, so that a mistake there stops
+//! a pass instead of reaching a store.
+
+use std::collections::BTreeSet;
+
+use repin_provider::{Seen, TargetName};
+
+use crate::model::desired::Desired;
+use crate::model::observed::{FileStanding, Observed, TargetState};
+use crate::model::plan::{Plan, Step, StepAction, TargetPlan};
+
+/// Something that a plan must not do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the plan for {target} is wrong about {key}: {what}; nothing was done, please report this")]
+pub struct Finding {
+    /// The target.
+    pub target: TargetName,
+    /// The key.
+    pub key: String,
+    /// What is wrong.
+    pub what: &'static str,
+}
+
+/// Lists what a plan must not do and does.
+pub fn check(plan: &Plan, desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, target) in &plan.targets {
+        let finding = |key: &str, what| Finding { target: name.clone(), key: key.to_owned(), what };
+        let Some(state) = observed.targets.get(name) else {
+            findings.push(finding("", "the target was not observed"));
+            continue;
+        };
+        let mut seen_keys = BTreeSet::new();
+        for step in &target.steps {
+            if !seen_keys.insert(&step.key) {
+                findings.push(finding(step.key.as_str(), "it has two steps"));
+            }
+            let wanted = desired.targets.get(name).is_some_and(|target| target.entries.contains_key(&step.key));
+            let wrong = step_faults(step, state, target, wanted, plan.file == FileStanding::Behind);
+            findings.extend(wrong.into_iter().map(|what| finding(step.key.as_str(), what)));
+        }
+        if plan.release.is_none() && target.steps.iter().any(|step| !step.repair) {
+            findings.push(finding("", "something is released without a release"));
+        }
+    }
+    if let Some(release) = &plan.release
+        && release.continues.is_none()
+        && observed.targets.values().any(|state| state.ledger.highest_release() >= release.number)
+    {
+        let target = plan.targets.keys().next().expect("a release has a target").clone();
+        findings.push(Finding { target, key: String::new(), what: "its number is taken" });
+    }
+    findings
+}
+
+fn step_faults(step: &Step, state: &TargetState, target: &TargetPlan, wanted: bool, behind: bool) -> Vec<&'static str> {
+    let mut faults = Vec::new();
+    let mut fault = |wrong: bool, what| {
+        if wrong {
+            faults.push(what);
+        }
+    };
+    let item = state.items.get(&step.key).and_then(Seen::item);
+    let ledger = target.close.as_ref().map_or_else(|| state.ledger.clone(), |close| state.ledger.with(close.clone()));
+    let owned = ledger.pins.contains_key(&step.key)
+        || state.ledger.open().is_some_and(|record| record.rows.iter().any(|row| row.key == step.key));
+    let looked = matches!(state.items.get(&step.key), Some(Seen::Present(_) | Seen::Absent));
+    fault(!looked, "it was not read");
+    fault(step.action == StepAction::Create && item.is_some(), "it would be made although it is there");
+    fault(step.action == StepAction::Update && item.is_none(), "it would be changed although it is not there");
+    fault(step.action == StepAction::Delete && !owned, "it would be deleted although it is not owned");
+    fault(step.action == StepAction::Delete && wanted, "it would be deleted although the file wants it");
+    fault(!step.repair && behind, "it would be released from a file that is behind");
+    if step.writes()
+        && let Some(item) = item
+    {
+        fault(step.from.as_ref() != Some(&item.version), "it expects another version than the one that was seen");
+        let plain = step.content.as_ref().is_some_and(|content| !content.value.is_secret());
+        fault(plain && item.secret, "a secret would become plain text");
+    }
+    fault(
+        matches!(step.action, StepAction::Create | StepAction::Update) != step.content.is_some(),
+        "its content does not fit its action",
+    );
+    faults
+}

@@ -1,0 +1,256 @@
+//! What a host remembers between runs, in its state directory. Losing any of it loses nothing but speed.
+//!
+//! ```text
+//! <state dir>/<name>/host.key          keys the fingerprints of secrets; never leaves the host
+//! <state dir>/<name>/file              the file's digest when it was last the newest
+//! <state dir>/<name>/<target id>.json  one target: the ledger, page etags, fingerprints of secrets
+//! ```
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, KeyInit, Mac};
+use rand::RngExt as _;
+use repin_provider::{Key, Owner, Resume, Secret, Version};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use super::ledger::KnownDocuments;
+use crate::model::desired::FileDigest;
+use crate::model::release::{Runner, TargetId};
+
+/// A keyed hash of a secret, good only on the host that made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(String);
+
+/// A secret that was read once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KnownSecret {
+    /// The version that was read.
+    pub version: Version,
+    /// What it held.
+    pub fingerprint: Fingerprint,
+}
+
+/// What this host remembers of one target.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TargetMemory {
+    /// The ledger.
+    pub ledger: KnownDocuments,
+    /// What the provider wants to remember.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
+    /// Secrets whose value at a version is known by fingerprint.
+    #[serde(default)]
+    pub secrets: BTreeMap<Key, KnownSecret>,
+}
+
+/// The memory of this host for one name.
+#[derive(Debug)]
+pub struct HostMemory {
+    dir: Option<PathBuf>,
+    key: [u8; 32],
+}
+
+impl HostMemory {
+    /// Opens the memory for a name below the state directory, making it where it is not there.
+    ///
+    /// A state directory that cannot be used is no reason to stop: the memory then lasts as long as the process.
+    pub fn open(state_dir: &Path, owner: &Owner) -> Self {
+        let dir = state_dir.join(owner.as_str());
+        let opened = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).and_then(|()| load_key(&dir));
+        match opened {
+            Ok(key) => Self { dir: Some(dir), key },
+            Err(error) => {
+                tracing::warn!(
+                    %error,
+                    dir = %dir.display(),
+                    "the state directory cannot be used; going on without, at the price of more requests"
+                );
+                Self::forgetful()
+            }
+        }
+    }
+
+    /// Makes a memory that lasts as long as the process.
+    pub fn forgetful() -> Self {
+        Self { dir: None, key: rand::rng().random() }
+    }
+
+    /// Returns a secret's fingerprint.
+    pub fn fingerprint(&self, secret: &Secret) -> Fingerprint {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("any length is a key");
+        mac.update(secret.expose().as_bytes());
+        Fingerprint(hex::encode(mac.finalize().into_bytes()))
+    }
+
+    /// Returns what is remembered of a target; nothing where that cannot be read.
+    pub fn target(&self, id: &TargetId) -> TargetMemory {
+        self.read(&format!("{id}.json")).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+
+    /// Remembers a target.
+    pub fn remember_target(&self, id: &TargetId, memory: &TargetMemory) {
+        match serde_json::to_string(memory) {
+            Ok(text) => self.write(&format!("{id}.json"), &text),
+            Err(error) => tracing::warn!(%error, "what is known of a target cannot be written down"),
+        }
+    }
+
+    /// Returns the digest that this host's file had when it was last the newest.
+    pub fn newest_file(&self) -> Option<FileDigest> {
+        Some(FileDigest(self.read("file")?.trim().to_owned()))
+    }
+
+    /// Remembers that this host's file is the newest.
+    pub fn remember_newest_file(&self, digest: &FileDigest) {
+        if self.newest_file().as_ref() != Some(digest) {
+            self.write("file", &digest.0);
+        }
+    }
+
+    fn read(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.dir.as_ref()?.join(name)).ok()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let Some(dir) = &self.dir else { return };
+        if let Err(error) = replace_file(&dir.join(name), text.as_bytes()) {
+            tracing::warn!(%error, dir = %dir.display(), "the state directory cannot be written");
+        }
+    }
+}
+
+fn load_key(dir: &Path) -> io::Result<[u8; 32]> {
+    let path = dir.join("host.key");
+    match std::fs::read(&path) {
+        Ok(bytes) if bytes.len() == 32 => Ok(bytes.try_into().expect("32 bytes")),
+        Ok(_) => new_key(&path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => new_key(&path),
+        Err(error) => Err(error),
+    }
+}
+
+fn new_key(path: &Path) -> io::Result<[u8; 32]> {
+    let key: [u8; 32] = rand::rng().random();
+    replace_file(path, &key)?;
+    Ok(key)
+}
+
+/// Writes a file so that a crash leaves the old or the new one, readable by its owner alone.
+fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().expect("a file in the state directory");
+    let mut options = std::fs::OpenOptions::new();
+    options.mode(0o600);
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .make_in(dir, |path| options.write(true).create_new(true).open(path))?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Describes this process, so that others can tell whether it is gone.
+pub fn runner() -> Runner {
+    let pid = std::process::id();
+    Runner {
+        host: hostname::get().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        boot: proc_text("/proc/sys/kernel/random/boot_id"),
+        pid_namespace: namespace_of("self"),
+        pid,
+        started: started(pid).unwrap_or(0),
+    }
+}
+
+/// Tells whether a process is known to be gone: it ran under this boot and in this pid namespace, and nothing with its
+/// pid and start time is there. Anything else is not known.
+pub fn is_gone(runner: &Runner) -> bool {
+    let boot = proc_text("/proc/sys/kernel/random/boot_id");
+    if boot.is_empty() || boot != runner.boot || namespace_of("self") != runner.pid_namespace {
+        return false;
+    }
+    started(runner.pid) != Some(runner.started)
+}
+
+fn proc_text(path: &str) -> String {
+    std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+fn namespace_of(process: &str) -> String {
+    let link = std::fs::read_link(format!("/proc/{process}/ns/pid"));
+    link.map(|target| target.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Returns when a process started, in clock ticks since boot: field 22 of `/proc/<pid>/stat` (proc(5)).
+///
+/// A zombie is gone: it does nothing any more.
+fn started(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the name in parentheses and may itself hold spaces and parentheses.
+    let after_name = stat.rsplit_once(')')?.1;
+    let mut fields = after_name.split_whitespace();
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner::parse("a").expect("valid")
+    }
+
+    #[test]
+    fn fingerprints_are_good_on_one_host_only() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let secret = Secret::new("s3cret".into());
+        let first = HostMemory::open(dir.path(), &owner());
+        let again = HostMemory::open(dir.path(), &owner());
+        assert_eq!(first.fingerprint(&secret), again.fingerprint(&secret));
+        assert_ne!(first.fingerprint(&secret), first.fingerprint(&Secret::new("other".into())));
+        assert_ne!(first.fingerprint(&secret), HostMemory::forgetful().fingerprint(&secret));
+    }
+
+    #[test]
+    fn files_are_for_their_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("a folder");
+        let memory = HostMemory::open(dir.path(), &owner());
+        memory.remember_newest_file(&FileDigest("abc".into()));
+        assert_eq!(memory.newest_file(), Some(FileDigest("abc".into())));
+        let folder = dir.path().join("a");
+        assert_eq!(folder.metadata().expect("there").permissions().mode() & 0o777, 0o700);
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let mode = entry.expect("an entry").metadata().expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_damaged_memory_is_no_memory() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let memory = HostMemory::open(dir.path(), &owner());
+        let place = repin_provider::Place::parse("p").expect("valid");
+        let id = TargetId::of(&place);
+        std::fs::write(dir.path().join("a").join(format!("{id}.json")), "{\"ledger\":").expect("written");
+        assert_eq!(memory.target(&id), TargetMemory::default());
+    }
+
+    #[test]
+    fn this_process_is_not_gone_and_an_ended_one_is() {
+        let own = runner();
+        assert!(!is_gone(&own));
+        let mut child = std::process::Command::new("true").spawn().expect("true runs");
+        let ended = Runner { pid: child.id(), started: 1, ..own.clone() };
+        child.wait().expect("ended");
+        assert!(is_gone(&ended));
+        assert!(!is_gone(&Runner { boot: "another".into(), ..ended }), "another machine's is not known");
+    }
+}

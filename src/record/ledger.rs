@@ -1,0 +1,273 @@
+//! The ledger in the stores: reading it, claiming the next record, replacing the last.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use rand::RngExt as _;
+use repin_provider::{
+    Document, DocumentName, Error, ErrorKind, Outcome, Owner, Provider, ReadDocuments, Resume, Version, WriteDocument,
+};
+use serde::{Deserialize, Serialize};
+
+use super::format::{self, Corrupt};
+use crate::model::release::{Ledger, Record, WrittenDocument};
+
+/// How many places after the last known record one read looks at. With the last record itself they make the ten names
+/// that one SSM request takes, so looking further costs nothing.
+const LOOK_AHEAD: u64 = 9;
+
+/// How often a write of the ledger whose answer was lost is repeated after it was found not to have happened.
+const REPEATS: usize = 3;
+
+/// The documents of one ledger as this host last read them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct KnownDocuments {
+    documents: BTreeMap<DocumentName, Document>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resume: Option<Resume>,
+}
+
+/// Why a ledger could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The store failed.
+    #[error("{0}")]
+    Store(#[from] Error),
+    /// A document does not read as what it should be.
+    #[error("the ledger's {document} {why}")]
+    Corrupt {
+        /// The document.
+        document: DocumentName,
+        /// What is wrong with it.
+        why: Corrupt,
+    },
+    /// Somebody else has taken the place in the log.
+    #[error("another run has claimed record {0}")]
+    Raced(u64),
+}
+
+/// One ledger, read.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub ledger: Ledger,
+    /// The store's clock when it answered.
+    pub at: Option<Timestamp>,
+    /// When the last record was written, by the store's clock.
+    pub last_written: Option<Timestamp>,
+}
+
+/// Reads a ledger; with what this host knows already, in one request on SSM where nothing is new, and in one
+/// conditional request on App Configuration.
+///
+/// # Errors
+/// Fails where the store does, and where a document cannot be understood.
+pub async fn load(provider: &dyn Provider, owner: &Owner, known: &mut KnownDocuments) -> Result<Loaded, LedgerError> {
+    let at = if known.documents.is_empty() && known.resume.is_none() {
+        load_all(provider, known).await?
+    } else {
+        load_new(provider, known).await?
+    };
+    let ledger = match fold(owner, &known.documents) {
+        // What this host remembers may be what is broken: the stores decide.
+        Err(LedgerError::Corrupt { .. }) => {
+            load_all(provider, known).await?;
+            fold(owner, &known.documents)?
+        }
+        folded => folded?,
+    };
+    let last_written = ledger.last.as_ref().and_then(|document| document.version.at);
+    Ok(Loaded { ledger, at, last_written })
+}
+
+async fn load_all(provider: &dyn Provider, known: &mut KnownDocuments) -> Result<Option<Timestamp>, Error> {
+    let read = provider.read_documents(ReadDocuments::All).await?;
+    known.documents = read.found;
+    known.resume = read.resume;
+    Ok(read.at)
+}
+
+/// Reads the last known record again, since it may have been open, and what follows it.
+async fn load_new(provider: &dyn Provider, known: &mut KnownDocuments) -> Result<Option<Timestamp>, Error> {
+    let mut at = None;
+    // A run makes two records at most; the bound only guards against an answer that never ends.
+    for _ in 0..10_000 {
+        let last = known.documents.keys().filter_map(format::record_seq).max().unwrap_or(0);
+        let wanted: Vec<_> = (last.max(1)..=last + LOOK_AHEAD).map(format::record_name).collect();
+        let request = ReadDocuments::Named { names: wanted.clone(), resume: known.resume.take() };
+        let read = provider.read_documents(request).await?;
+        at = read.at.or(at);
+        known.resume = read.resume;
+        if read.all {
+            known.documents = read.found;
+            return Ok(at);
+        }
+        if last > 0 && !read.found.contains_key(&format::record_name(last)) {
+            // The log that this host remembers is gone: begin anew.
+            return load_all(provider, known).await;
+        }
+        let more = wanted.last().is_some_and(|name| read.found.contains_key(name));
+        let parts = missing_parts(&read.found, known);
+        known.documents.extend(read.found);
+        if !parts.is_empty() {
+            let request = ReadDocuments::Named { names: parts, resume: None };
+            known.documents.extend(provider.read_documents(request).await?.found);
+        }
+        if !more {
+            break;
+        }
+    }
+    Ok(at)
+}
+
+fn missing_parts(found: &BTreeMap<DocumentName, Document>, known: &KnownDocuments) -> Vec<DocumentName> {
+    found
+        .iter()
+        .filter(|(name, _)| format::record_seq(name).is_some())
+        .flat_map(|(_, document)| format::parts_of(&document.body))
+        .filter(|part| !known.documents.contains_key(part) && !found.contains_key(part))
+        .collect()
+}
+
+/// Folds documents into a ledger. Records are read in order, since each may refer to the pins that those before leave.
+fn fold(owner: &Owner, documents: &BTreeMap<DocumentName, Document>) -> Result<Ledger, LedgerError> {
+    let mut ledger = Ledger::default();
+    let part = |name: &DocumentName| documents.get(name).map(|document| document.body.clone());
+    for (name, document) in documents.iter().filter(|(name, _)| format::record_seq(name).is_some()) {
+        let corrupt = |why| LedgerError::Corrupt { document: name.clone(), why };
+        let record = format::decode(&document.body, part, &ledger.pins, owner).map_err(corrupt)?;
+        if record.seq != ledger.last_seq() + 1 {
+            return Err(corrupt(Corrupt::Damaged(format!("follows record {}", ledger.last_seq()))));
+        }
+        let parts = format::parts_of(&document.body).into_iter().collect();
+        ledger.push(record, WrittenDocument { version: document.version.clone(), parts });
+    }
+    Ok(ledger)
+}
+
+/// Makes a record the next in its log. Its place decides between hosts: only one creation succeeds.
+///
+/// # Errors
+/// [`LedgerError::Raced`] where another run was first.
+pub async fn claim(provider: &dyn Provider, record: &Record, ledger: &Ledger) -> Result<WrittenDocument, LedgerError> {
+    let name = format::record_name(record.seq);
+    let (body, parts) = write_parts(provider, record, ledger).await?;
+    let create = WriteDocument::Create { name: name.clone(), body: body.clone() };
+    let mut lost = 0;
+    loop {
+        let error = match provider.write_document(&create).await {
+            Ok(version) => return written(version, parts, &name),
+            Err(error) => error,
+        };
+        let unknown = error.outcome == Outcome::Unknown;
+        if unknown {
+            settle(provider).await;
+        } else if error.kind != ErrorKind::AlreadyExists {
+            return Err(error.into());
+        }
+        // "Already exists" after a lost answer may be one's own: the nonce in the body tells.
+        match read_one(provider, &name).await? {
+            Some(document) if document.body == body => return written(Some(document.version), parts, &name),
+            Some(_) => return Err(LedgerError::Raced(record.seq)),
+            None if unknown && lost < REPEATS => lost += 1,
+            None => return Err(error.into()),
+        }
+    }
+}
+
+/// Replaces the last record of a log by a later state of it, then removes the parts that only the old state had.
+///
+/// # Errors
+/// [`LedgerError::Raced`] where somebody else has replaced it first.
+pub async fn replace(
+    provider: &dyn Provider,
+    record: &Record,
+    ledger: &Ledger,
+    old: &WrittenDocument,
+) -> Result<WrittenDocument, LedgerError> {
+    let name = format::record_name(record.seq);
+    let (body, parts) = write_parts(provider, record, ledger).await?;
+    let expected = old.version.clone();
+    let replace = WriteDocument::Replace { name: name.clone(), body: body.clone(), expected };
+    let mut lost = 0;
+    let version = loop {
+        let error = match provider.write_document(&replace).await {
+            Ok(version) => break version,
+            Err(error) => error,
+        };
+        let unknown = error.outcome == Outcome::Unknown;
+        if unknown {
+            settle(provider).await;
+        } else if error.kind != ErrorKind::Conflict {
+            return Err(error.into());
+        }
+        match read_one(provider, &name).await? {
+            Some(document) if document.body == body => break Some(document.version),
+            Some(document) if unknown && document.version == old.version && lost < REPEATS => lost += 1,
+            Some(document) if unknown && document.version == old.version => return Err(error.into()),
+            _ => return Err(LedgerError::Raced(record.seq)),
+        }
+    };
+    for part in &old.parts {
+        // Left behind it costs a little room, and nothing refers to it.
+        if let Err(error) = provider.write_document(&WriteDocument::Delete { name: part.clone() }).await {
+            tracing::debug!(%error, %part, "an old part of the ledger stays");
+            break;
+        }
+    }
+    written(version, parts, &name)
+}
+
+fn written(
+    version: Option<Version>,
+    parts: BTreeSet<DocumentName>,
+    name: &DocumentName,
+) -> Result<WrittenDocument, LedgerError> {
+    let nameless = || Error::new(ErrorKind::Unexpected, "ledger", format!("the store named no version for {name}"));
+    Ok(WrittenDocument { version: version.ok_or_else(nameless)?, parts })
+}
+
+/// Reads a record again, to see whether it is still the same run's.
+///
+/// # Errors
+/// Fails where the store does.
+pub async fn is_still_ours(provider: &dyn Provider, record: &Record) -> Result<bool, LedgerError> {
+    let name = format::record_name(record.seq);
+    let document = read_one(provider, &name).await?;
+    Ok(document.is_some_and(|document| format::is_run_of(&document.body, record)))
+}
+
+/// Writes the parts of a record and returns what its own document is to hold, and their names.
+async fn write_parts(
+    provider: &dyn Provider,
+    record: &Record,
+    ledger: &Ledger,
+) -> Result<(String, BTreeSet<DocumentName>), LedgerError> {
+    let revision = format!("{:08x}", rand::rng().random::<u32>());
+    let pins = ledger.pins_before(record.seq);
+    let encoded = format::encode(record, &pins, &revision, provider.capabilities().max_document);
+    let names = encoded.parts.iter().map(|(name, _)| name.clone()).collect();
+    for (name, body) in encoded.parts {
+        // A fresh name each time, so that trying again after a lost answer harms nobody.
+        match provider.write_document(&WriteDocument::Create { name: name.clone(), body: body.clone() }).await {
+            Ok(_) => {}
+            Err(error) if error.outcome == Outcome::Unknown => {
+                settle(provider).await;
+                if read_one(provider, &name).await?.is_none() {
+                    provider.write_document(&WriteDocument::Create { name, body }).await?;
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((encoded.head, names))
+}
+
+async fn read_one(provider: &dyn Provider, name: &DocumentName) -> Result<Option<Document>, Error> {
+    let request = ReadDocuments::Named { names: vec![name.clone()], resume: None };
+    Ok(provider.read_documents(request).await?.found.remove(name))
+}
+
+async fn settle(provider: &dyn Provider) {
+    tokio::time::sleep(provider.capabilities().settle).await;
+}

@@ -1,0 +1,7 @@
+//! The ledger in the stores, and what a host remembers.
+
+mod format;
+pub mod host;
+pub mod ledger;
+
+pub use format::{Corrupt, FORMAT};

@@ -1,0 +1,218 @@
+//! JSON for programs: one object a command, `format: 1`. Fields are added, never renamed.
+
+use std::collections::BTreeMap;
+
+use repin_provider::{RequestCounts, Version};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Trouble;
+use crate::exit;
+use crate::history::{Release, TargetHistory};
+use crate::model::observed::FileStanding;
+use crate::model::outcome::{Outcome, StepOutcome};
+use crate::model::plan::{Plan, Step};
+
+/// The version of this output.
+pub const FORMAT: u32 = 1;
+
+/// Puts the fields that every object has in front of a command's own.
+pub fn object(emulated: bool, fields: Value) -> Value {
+    let mut object = serde_json::Map::new();
+    object.insert("format".into(), FORMAT.into());
+    if emulated {
+        object.insert("emulated".into(), true.into());
+    }
+    if let Value::Object(fields) = fields {
+        object.extend(fields);
+    }
+    Value::Object(object)
+}
+
+/// Describes a plan.
+pub fn plan(name: &str, plan: &Plan) -> Value {
+    let steps: Vec<_> = plan
+        .targets
+        .iter()
+        .flat_map(|(target, planned)| planned.steps.iter().map(move |step| plan_step(target.as_str(), step)))
+        .collect();
+    let foreign: BTreeMap<_, _> =
+        plan.targets.iter().filter_map(|(name, target)| Some((name.as_str(), target.foreign?))).collect();
+    let cost: BTreeMap<_, _> = plan.targets.iter().map(|(name, target)| (name.as_str(), target.cost)).collect();
+    let mut object = json!({
+        "name": name,
+        "release": plan.release.as_ref().map(|release| release.number),
+        "file": standing(plan.file),
+        "steps": steps,
+        "held": [],
+        "drift": drift(plan),
+        "foreign": foreign,
+        "summary": plan.summary(),
+        "cost": cost,
+    });
+    if !plan.blocks.is_empty() {
+        object["blocks"] = plan.blocks.iter().map(|block| trouble(&Trouble::of_block(block))).collect();
+    }
+    object
+}
+
+fn plan_step(target: &str, step: &Step) -> Value {
+    json!({
+        "target": target,
+        "key": step.key,
+        "native": step.native,
+        "action": step.action,
+        "reason": step.reason,
+        "from": id(step.from.as_ref()),
+        "to": id(step.to.as_ref()),
+        "changes": step.changes,
+    })
+}
+
+fn drift(plan: &Plan) -> Vec<Value> {
+    let drifted = plan.targets.iter().flat_map(|(name, target)| target.drift.iter().map(move |d| (name, d)));
+    drifted
+        .map(|(target, d)| json!({"target": target, "key": d.key, "from": id(Some(&d.pin)), "to": id(d.served.as_ref())}))
+        .collect()
+}
+
+fn standing(file: FileStanding) -> &'static str {
+    match file {
+        FileStanding::Current => "current",
+        FileStanding::Changed => "changed",
+        FileStanding::Behind => "behind",
+    }
+}
+
+/// Describes what a pass did.
+pub fn outcome(outcome: &Outcome) -> Value {
+    let mut object = json!({
+        "release": outcome.release,
+        "outcome": exit::verdict(outcome),
+        "steps": outcome.steps.iter().map(step).collect::<Vec<_>>(),
+        "requests": requests(&outcome.requests),
+    });
+    if !outcome.failures.is_empty() {
+        let failures = outcome.failures.iter().map(|failure| {
+            let mut shown = Trouble::of_error(&failure.error).with_target(&failure.target);
+            shown.message = format!("failed to {}: {}", failure.doing, shown.message);
+            trouble(&shown)
+        });
+        object["errors"] = failures.collect();
+    }
+    object
+}
+
+fn step(step: &StepOutcome) -> Value {
+    json!({
+        "target": step.target,
+        "key": step.key,
+        "native": step.native,
+        "action": step.action,
+        "reason": step.reason,
+        "from": id(step.from.as_ref()),
+        "to": id(step.to.as_ref()),
+        "result": step.result,
+        "version": id(step.to.as_ref()),
+        "buried": id(step.buried.as_ref()),
+        "error": step.error.as_ref().map(|error| trouble(&Trouble::of_error(error))),
+    })
+}
+
+fn requests(requests: &BTreeMap<repin_provider::TargetName, RequestCounts>) -> Value {
+    json!(requests.iter().map(|(name, counts)| (name.as_str(), counts)).collect::<BTreeMap<_, _>>())
+}
+
+/// Describes releases, newest first.
+pub fn history(releases: &[Release]) -> Value {
+    json!({ "releases": releases.iter().map(release).collect::<Vec<_>>() })
+}
+
+/// Describes one release.
+pub fn release(release: &Release) -> Value {
+    let steps: Vec<_> = release
+        .targets
+        .iter()
+        .flat_map(|(target, of)| of.rows.iter().map(move |row| (target, row)))
+        .map(|(target, row)| {
+            json!({
+                "target": target,
+                "key": row.key,
+                "action": row_word(row.action),
+                "from": id(row.from.as_ref()),
+                "to": id(row.to.as_ref()),
+                "result": if row.applied { "applied" } else { "pending" },
+            })
+        })
+        .collect();
+    let restorable: BTreeMap<_, _> = release.targets.iter().map(|(name, of)| (name.as_str(), of.restorable)).collect();
+    let states: BTreeMap<_, _> = release.targets.iter().map(|(name, of)| (name.as_str(), of.state)).collect();
+    json!({
+        "release": release.number,
+        "kind": release.cause,
+        "at": release.at,
+        "actor": release.actor,
+        "message": release.message,
+        "restores": release.restores,
+        "current": release.current,
+        "targets": states,
+        "steps": steps,
+        "restorable": restorable,
+    })
+}
+
+/// Describes the versions of one key, newest first.
+pub fn key_history(key: &str, targets: &[TargetHistory]) -> Value {
+    let versions: Vec<_> = targets
+        .iter()
+        .flat_map(|target| target.versions.iter().map(move |version| (target, version)))
+        .map(|(target, version)| {
+            json!({
+                "target": target.target,
+                "version": id(version.version.as_ref()),
+                "at": version.version.as_ref().and_then(|version| version.at).unwrap_or(version.released_at),
+                "release": version.release,
+                "current": version.current,
+                "restorable_until": version.restorable_until,
+            })
+        })
+        .collect();
+    json!({ "key": key, "versions": versions })
+}
+
+fn row_word(action: crate::model::release::RowAction) -> &'static str {
+    use crate::model::release::RowAction;
+    match action {
+        RowAction::Create => "create",
+        RowAction::Update => "update",
+        RowAction::Delete => "delete",
+        RowAction::Pin => "pin",
+        RowAction::Adopt => "adopt",
+    }
+}
+
+/// Describes one thing that went wrong.
+pub fn trouble(trouble: &Trouble) -> Value {
+    json!({
+        "kind": trouble.kind,
+        "message": trouble.message,
+        "target": trouble.target,
+        "key": trouble.key,
+        "hint": trouble.hint,
+    })
+}
+
+/// Describes a command that failed: the first trouble is the error, all of them are listed.
+pub fn error(troubles: &[Trouble]) -> Value {
+    let first = troubles.first().map(trouble);
+    json!({ "error": first, "errors": troubles.iter().map(trouble).collect::<Vec<_>>() })
+}
+
+fn id(version: Option<&Version>) -> Option<&str> {
+    version.map(|version| version.id.as_str())
+}
+
+/// Serialises any plain value.
+pub fn plain<T: Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).expect("plain data with text keys always serialises")
+}

@@ -1,0 +1,126 @@
+//! Plans, outcomes and history as text for people and as JSON for programs. A secret is in neither.
+
+pub mod json;
+pub mod text;
+
+use crate::model::plan::{Block, BlockKind};
+use crate::observe::ObserveError;
+use crate::record::ledger::LedgerError;
+
+/// One thing that went wrong, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// A stable word for programs.
+    pub kind: &'static str,
+    /// What is wrong, as a sentence.
+    pub message: String,
+    /// The target that it is about.
+    pub target: Option<String>,
+    /// The key that it is about.
+    pub key: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Trouble {
+    /// Makes a trouble about nothing in particular.
+    pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), target: None, key: None, hint: None }
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Names the target.
+    #[must_use]
+    pub fn with_target(mut self, target: impl ToString) -> Self {
+        self.target = Some(target.to_string());
+        self
+    }
+
+    /// Describes a failure of a store.
+    pub fn of_error(error: &repin_provider::Error) -> Self {
+        let mut message = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            // Layers of the clients often repeat what the one above says.
+            if !message.contains(&cause_text) {
+                message = format!("{message}: {cause_text}");
+            }
+            source = cause.source();
+        }
+        Self {
+            kind: kind_word(error.kind),
+            message,
+            target: None,
+            key: error.key.as_ref().map(ToString::to_string),
+            hint: error.hint.clone(),
+        }
+    }
+
+    /// Describes a ledger that could not be used.
+    pub fn of_ledger(error: &LedgerError) -> Self {
+        match error {
+            LedgerError::Store(error) => Self::of_error(error),
+            LedgerError::Raced(_) => Self::new("conflict", error.to_string()).with_hint("Run it again."),
+            LedgerError::Corrupt { why, .. } => {
+                let hint = match why {
+                    crate::record::Corrupt::Newer { .. } => "Use a repin at least as new as the one that wrote it.",
+                    crate::record::Corrupt::OtherOwner(_) => {
+                        "Choose another name in the file, or another ledger_prefix."
+                    }
+                    _ => "The entries themselves are untouched; restore the document in the store from its history.",
+                };
+                Self::new("ledger", error.to_string()).with_hint(hint)
+            }
+        }
+    }
+
+    /// Describes a target that could not be observed.
+    pub fn of_unobserved(error: &ObserveError) -> Self {
+        let mut trouble = Self::of_ledger(&error.error).with_target(&error.target);
+        if !trouble.message.contains(&error.endpoint) {
+            trouble.message = format!("{} ({})", trouble.message, error.endpoint);
+        }
+        trouble
+    }
+
+    /// Describes why a plan may not run.
+    pub fn of_block(block: &Block) -> Self {
+        let kind = match block.kind {
+            BlockKind::Foreign => "foreign",
+            BlockKind::Running => "running",
+            BlockKind::TooManyDeletes => "too-many-deletes",
+            BlockKind::Refused => "refused",
+            BlockKind::Unreadable => "unreadable",
+        };
+        Self {
+            kind,
+            message: block.message.clone(),
+            target: block.target.as_ref().map(ToString::to_string),
+            key: block.key.as_ref().map(ToString::to_string),
+            hint: Some(block.hint.clone()),
+        }
+    }
+}
+
+fn kind_word(kind: repin_provider::ErrorKind) -> &'static str {
+    use repin_provider::ErrorKind;
+    match kind {
+        ErrorKind::AlreadyExists => "already-exists",
+        ErrorKind::Conflict => "conflict",
+        ErrorKind::NotFound => "not-found",
+        ErrorKind::Denied => "denied",
+        ErrorKind::WrongAccount => "wrong-account",
+        ErrorKind::Throttled => "throttled",
+        ErrorKind::Unreachable => "unreachable",
+        ErrorKind::Refused => "refused",
+        ErrorKind::KeyUnusable => "key-unusable",
+        ErrorKind::Unexpected => "unexpected",
+    }
+}

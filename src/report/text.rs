@@ -1,0 +1,494 @@
+//! Text for people. Styles are written as escape codes; the stream that prints them drops them where it must.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use repin_provider::{Key, TargetName, Version};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::Trouble;
+use crate::exit;
+use crate::history::{Release, TargetHistory};
+use crate::model::observed::FileStanding;
+use crate::model::outcome::{Outcome, StepOutcome, StepResult, Verdict};
+use crate::model::plan::{Change, Plan, Reason, Step, StepAction, Summary};
+use crate::model::release::{RowAction, State};
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const CHANGED: Style = AnsiColor::Yellow.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+const FAINT: Style = Style::new().dimmed();
+const STRONG: Style = Style::new().bold();
+
+/// Characters of an etag that are shown; enough to tell two apart by eye.
+const SHORT_ETAG: usize = 8;
+
+/// Describes a plan.
+pub fn plan(name: &str, plan: &Plan) -> String {
+    let mut out = String::new();
+    let heading = match &plan.release {
+        Some(release) if release.continues.is_some() => format!("{name}: goes on with release {}", release.number),
+        Some(release) => format!("{name}: release {}", release.number),
+        None if plan.has_changes() => format!("{name}: repair, no release"),
+        None => name.to_owned(),
+    };
+    line(&mut out, &styled(STRONG, &heading));
+    let targets: Vec<_> = plan.targets.keys().collect();
+    let mut rows: BTreeMap<(bool, &Key), Vec<(&TargetName, &Step)>> = BTreeMap::new();
+    for (target, planned) in &plan.targets {
+        for step in &planned.steps {
+            rows.entry((step.action == StepAction::Delete, &step.key)).or_default().push((target, step));
+        }
+    }
+    let mut table = Table::new(&targets);
+    for ((_, key), steps) in &rows {
+        let cells = steps.iter().map(|(target, step)| (*target, intent(step))).collect();
+        let actions: BTreeSet<_> = steps.iter().map(|(_, step)| step.action).collect();
+        let notes = notes(steps.iter().map(|(target, step)| (*target, step.changes.as_slice(), Some(step.reason))));
+        table.row(glyph(&actions), key.as_str(), cells, notes);
+    }
+    out.push_str(&table.finish());
+    drift_lines(&mut out, plan);
+    for (target, planned) in &plan.targets {
+        if let Some(foreign) = planned.foreign.filter(|n| *n > 0) {
+            let items = counted(foreign, "item");
+            line(&mut out, &styled(FAINT, &format!("{target}: {items} below its prefix not of {name}, never touched")));
+        }
+    }
+    if plan.file == FileStanding::Behind {
+        line(&mut out, &styled(BAD, BEHIND));
+    }
+    line(&mut out, &plan_summary(plan));
+    out
+}
+
+/// Said where a host's file has been superseded.
+const BEHIND: &str = "This file is one that a newer release has superseded: it releases nothing. Update it, or release \
+                      it on purpose with repin reconcile --allow-older.";
+
+fn drift_lines(out: &mut String, plan: &Plan) {
+    for (target, planned) in &plan.targets {
+        for drifted in &planned.drift {
+            let served = drifted.served.as_ref().map_or("nothing".to_owned(), |v| format!("version {}", short(v)));
+            let text = format!("! {} on {target} serves {served}, its pin is {}", drifted.key, short(&drifted.pin));
+            line(out, &styled(CHANGED, &text));
+        }
+    }
+}
+
+fn plan_summary(plan: &Plan) -> String {
+    let summary = plan.summary();
+    if !plan.has_changes() {
+        return format!("Nothing to do: {}.", all_equal(&summary, plan));
+    }
+    let costs: Vec<_> = plan
+        .targets
+        .iter()
+        .map(|(name, target)| {
+            format!("{name} {} {}", counted(target.cost.reads, "read"), counted(target.cost.writes, "write"))
+        })
+        .collect();
+    let seconds = plan.targets.values().map(|target| target.cost.seconds).fold(0.0, f64::max);
+    let time = if seconds > 0.0 { format!(", about {} s", seconds.ceil()) } else { String::new() };
+    let what = match &plan.release {
+        Some(release) => format!("Release {}", release.number),
+        None => "Repair".to_owned(),
+    };
+    format!("{what}: {}; {}{time}", counts(&summary), costs.join(", "))
+}
+
+fn counts(summary: &Summary) -> String {
+    let mut text = format!("{} create, {} change, {} delete", summary.create, summary.update, summary.delete);
+    if summary.pin > 0 {
+        let _ = write!(text, ", {} re-pin", summary.pin);
+    }
+    text
+}
+
+fn all_equal(summary: &Summary, plan: &Plan) -> String {
+    let targets = plan.targets.len() as u64;
+    format!("{} on {} as the file asks", counted(summary.unchanged, "entry"), counted(targets, "target"))
+}
+
+/// Describes what a pass did.
+pub fn outcome(name: &str, outcome: &Outcome) -> String {
+    let mut out = String::new();
+    let verdict = exit::verdict(outcome);
+    if verdict == Verdict::Unchanged {
+        drift_lines(&mut out, &outcome.plan);
+        line(&mut out, &format!("{name}: unchanged, {}.", all_equal(&outcome.plan.summary(), &outcome.plan)));
+        return out;
+    }
+    let targets: Vec<_> = outcome.plan.targets.keys().collect();
+    let changes = |target: &TargetName, key: &Key| {
+        let steps = outcome.plan.targets.get(target).map(|planned| planned.steps.as_slice()).unwrap_or_default();
+        steps.iter().find(|step| step.key == *key).map(|step| step.changes.as_slice()).unwrap_or_default()
+    };
+    let mut rows: BTreeMap<(bool, &Key), Vec<&StepOutcome>> = BTreeMap::new();
+    for step in &outcome.steps {
+        rows.entry((step.action == StepAction::Delete, &step.key)).or_default().push(step);
+    }
+    let mut table = Table::new(&targets);
+    for ((_, key), steps) in &rows {
+        let cells = steps.iter().map(|step| (&step.target, result(step))).collect();
+        let actions: BTreeSet<_> = steps.iter().map(|step| step.action).collect();
+        let mut notes = notes(steps.iter().map(|s| (&s.target, changes(&s.target, key), Some(s.reason))));
+        notes.extend(steps.iter().flat_map(|step| troubles_of(step)));
+        table.row(glyph(&actions), key.as_str(), cells, notes);
+    }
+    out.push_str(&table.finish());
+    drift_lines(&mut out, &outcome.plan);
+    for failure in &outcome.failures {
+        let mut shown = Trouble::of_error(&failure.error).with_target(&failure.target);
+        shown.message = format!("failed to {}: {}", failure.doing, shown.message);
+        out.push_str(&trouble(&shown));
+    }
+    if outcome.plan.file == FileStanding::Behind {
+        line(&mut out, &styled(BAD, BEHIND));
+    }
+    line(&mut out, &outcome_summary(name, outcome, verdict));
+    out
+}
+
+fn outcome_summary(name: &str, outcome: &Outcome, verdict: Verdict) -> String {
+    let what = match outcome.release {
+        Some(release) => format!("release {release}"),
+        None => "repair".to_owned(),
+    };
+    let count = |result| outcome.steps.iter().filter(|step| step.result == result).count() as u64;
+    let (word, style, rest) = match verdict {
+        Verdict::Applied => ("served", GOOD, String::new()),
+        Verdict::Partial => {
+            ("PARTIAL", CHANGED, ". What is left is recorded, and any host's next repin reconcile goes on".to_owned())
+        }
+        Verdict::Conflict => ("CONFLICT", BAD, ". Somebody else wrote; run it again to plan from what is there".into()),
+        Verdict::Failed => ("FAILED", BAD, ". Nothing new is served".to_owned()),
+        Verdict::Behind => ("BEHIND", BAD, String::new()),
+        Verdict::Held => ("HELD", CHANGED, String::new()),
+        Verdict::Unchanged => ("unchanged", GOOD, String::new()),
+    };
+    let mut numbers = vec![format!("{} applied", count(StepResult::Applied))];
+    for (result, word) in [
+        (StepResult::Unchanged, "as wanted already"),
+        (StepResult::Pending, "pending"),
+        (StepResult::Refused, "refused"),
+        (StepResult::Failed, "failed"),
+        (StepResult::Skipped, "not tried"),
+    ] {
+        if count(result) > 0 {
+            numbers.push(format!("{} {word}", count(result)));
+        }
+    }
+    let unchanged = outcome.plan.summary().unchanged;
+    if unchanged > 0 {
+        numbers.push(format!("{unchanged} unchanged"));
+    }
+    let requests: Vec<_> = outcome
+        .requests
+        .iter()
+        .map(|(target, counts)| format!("{target} {}", counted(counts.values().sum(), "request")))
+        .collect();
+    format!("{name}: {what} {}: {}; {}{rest}", styled(style, word), numbers.join(", "), requests.join(", "))
+}
+
+fn troubles_of(step: &StepOutcome) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(buried) = &step.buried {
+        let ours = step.to.as_ref().map_or("?".to_owned(), short);
+        notes.push(styled(
+            BAD,
+            &format!(
+                "{}: somebody else wrote version {} just before ours, {ours}; theirs is still in the store's history",
+                step.target,
+                short(buried)
+            ),
+        ));
+    }
+    if let Some(error) = &step.error {
+        let shown = Trouble::of_error(error);
+        notes.push(styled(BAD, &format!("{}: {}", step.target, shown.message)));
+        notes.extend(shown.hint.map(|hint| format!("{}: {hint}", step.target)));
+    }
+    notes
+}
+
+/// Lists releases, newest first.
+pub fn history(name: &str, releases: &[Release]) -> String {
+    let mut out = String::new();
+    if releases.is_empty() {
+        line(&mut out, &format!("{name} has no release yet."));
+    }
+    for release in releases {
+        let touched: BTreeSet<_> = release.targets.values().flat_map(|of| of.rows.iter().map(|row| &row.key)).collect();
+        let targets: Vec<_> = release.targets.iter().map(|(name, of)| format!("{name}{}", note(of.state))).collect();
+        let message = release.message.as_ref().map(|text| format!("  {text:?}")).unwrap_or_default();
+        let current = if release.current { styled(GOOD, "  <- current") } else { String::new() };
+        line(
+            &mut out,
+            &format!(
+                "{}  {}  {}  {}  {} on {}{message}{current}",
+                styled(STRONG, &format!("{:>4}", release.number)),
+                when(release.at),
+                release.cause,
+                release.actor,
+                counted(touched.len() as u64, "entry"),
+                targets.join(", "),
+            ),
+        );
+    }
+    out
+}
+
+fn note(state: State) -> &'static str {
+    match state {
+        State::Done => "",
+        State::Claimed => " (running or interrupted)",
+        State::Partial => " (partial)",
+        State::Abandoned => " (abandoned)",
+    }
+}
+
+/// Describes one release.
+pub fn release(name: &str, release: &Release) -> String {
+    let mut out = String::new();
+    let current = if release.current { ", current" } else { "" };
+    line(&mut out, &styled(STRONG, &format!("{name}: release {}{current}", release.number)));
+    line(&mut out, &format!("{} {} by {}", release.cause, when(release.at), release.actor));
+    if let Some(message) = &release.message {
+        line(&mut out, &format!("{message:?}"));
+    }
+    let targets: Vec<_> = release.targets.keys().collect();
+    let mut table = Table::new(&targets);
+    let keys: BTreeSet<_> = release.targets.values().flat_map(|of| of.rows.iter().map(|row| &row.key)).collect();
+    for key in keys {
+        let mut cells = Vec::new();
+        let mut actions = BTreeSet::new();
+        for (target, of) in &release.targets {
+            let Some(row) = of.rows.iter().find(|row| row.key == *key) else { continue };
+            actions.insert(match row.action {
+                RowAction::Create => StepAction::Create,
+                RowAction::Update => StepAction::Update,
+                RowAction::Delete => StepAction::Delete,
+                RowAction::Pin | RowAction::Adopt => StepAction::Pin,
+            });
+            let cell = if row.applied { arrow(row.from.as_ref(), row.to.as_ref()) } else { "pending".to_owned() };
+            cells.push((target, (cell, if row.applied { Style::new() } else { CHANGED })));
+        }
+        table.row(glyph(&actions), key.as_str(), cells, Vec::new());
+    }
+    out.push_str(&table.finish());
+    for (target, of) in &release.targets {
+        let restorable = if of.restorable { "can be restored" } else { "can no longer be restored as a whole" };
+        line(&mut out, &format!("{target}{}: {restorable}", note(of.state)));
+    }
+    out
+}
+
+/// Describes the versions of one key.
+pub fn key_history(key: &str, targets: &[TargetHistory]) -> String {
+    let mut out = String::new();
+    for target in targets {
+        line(&mut out, &styled(STRONG, &format!("{key} on {}", target.target)));
+        if target.versions.is_empty() {
+            line(&mut out, "  never released here");
+        }
+        for version in &target.versions {
+            let native = version.version.as_ref().map_or("removed".to_owned(), |v| v.id.clone());
+            let at = version.version.as_ref().and_then(|v| v.at).unwrap_or(version.released_at);
+            let release = version.release.map_or("repair".to_owned(), |release| format!("release {release}"));
+            let until = match (version.current, version.restorable, version.restorable_until) {
+                (true, ..) => styled(GOOD, "served now"),
+                (_, false, _) => styled(FAINT, "gone"),
+                (_, true, Some(until)) => format!("restorable until {}", when(until)),
+                (_, true, None) => "restorable".to_owned(),
+            };
+            line(&mut out, &format!("  {native}  {}  {release}  {until}", when(at)));
+        }
+    }
+    out
+}
+
+/// Describes one thing that went wrong, with what to do about it.
+pub fn trouble(trouble: &Trouble) -> String {
+    let place = match (&trouble.target, &trouble.key) {
+        (Some(target), Some(key)) if !trouble.message.contains(key.as_str()) => format!("{target}: {key}: "),
+        (Some(target), _) => format!("{target}: "),
+        (None, Some(key)) if !trouble.message.contains(key.as_str()) => format!("{key}: "),
+        (None, _) => String::new(),
+    };
+    let mut out = format!("{}: {place}{}\n", styled(BAD, "error"), trouble.message);
+    if let Some(hint) = &trouble.hint {
+        let _ = writeln!(out, "  {hint}");
+    }
+    out
+}
+
+fn intent(step: &Step) -> (String, Style) {
+    let from = step.from.as_ref().map(short).unwrap_or_default();
+    match (step.action, step.repair) {
+        (StepAction::Create, false) => ("new".to_owned(), GOOD),
+        (StepAction::Create, true) => ("put back".to_owned(), CHANGED),
+        (StepAction::Update, false) => (format!("{from} ->"), CHANGED),
+        (StepAction::Update, true) => (format!("{from} put back"), CHANGED),
+        (StepAction::Delete, _) if step.from.is_none() => ("gone already".to_owned(), FAINT),
+        (StepAction::Delete, _) => (format!("{from} deleted"), BAD),
+        (StepAction::Adopt | StepAction::Pin, _) => {
+            (format!("at {}", step.to.as_ref().map(short).unwrap_or_default()), Style::new())
+        }
+    }
+}
+
+fn result(step: &StepOutcome) -> (String, Style) {
+    match step.result {
+        StepResult::Applied | StepResult::Unchanged if step.action == StepAction::Delete => ("deleted".to_owned(), BAD),
+        StepResult::Applied => (arrow(step.from.as_ref(), step.to.as_ref()), GOOD),
+        StepResult::Unchanged => (format!("at {}", step.to.as_ref().map(short).unwrap_or_default()), Style::new()),
+        StepResult::Pending => ("pending".to_owned(), CHANGED),
+        StepResult::Skipped => ("not tried".to_owned(), FAINT),
+        StepResult::Refused => ("refused".to_owned(), BAD),
+        StepResult::Failed => ("failed".to_owned(), BAD),
+    }
+}
+
+fn arrow(from: Option<&Version>, to: Option<&Version>) -> String {
+    match (from, to) {
+        (None, Some(to)) => short(to),
+        (Some(from), Some(to)) => format!("{} -> {}", short(from), short(to)),
+        (_, None) => "deleted".to_owned(),
+    }
+}
+
+fn glyph(actions: &BTreeSet<StepAction>) -> (char, Style) {
+    let mut actions = actions.iter();
+    match (actions.next(), actions.next()) {
+        (Some(StepAction::Create), None) => ('+', GOOD),
+        (Some(StepAction::Delete), None) => ('-', BAD),
+        (Some(StepAction::Pin | StepAction::Adopt), None) => ('^', CHANGED),
+        _ => ('~', CHANGED),
+    }
+}
+
+/// Changes under a key: once where all targets have the same, by target where not.
+fn notes<'a>(steps: impl Iterator<Item = (&'a TargetName, &'a [Change], Option<Reason>)>) -> Vec<String> {
+    let steps: Vec<_> = steps.collect();
+    let same = steps.windows(2).all(|pair| pair[0].1 == pair[1].1);
+    let mut notes = Vec::new();
+    for (n, (target, changes, reason)) in steps.iter().enumerate() {
+        let place = if same { String::new() } else { format!("{target}: ") };
+        if !same || n == 0 {
+            notes.extend(changes.iter().map(|change| format!("{place}{}", change_text(change))));
+        }
+        if let Some(reason @ (Reason::Drift | Reason::Missing | Reason::Equal | Reason::Adopted)) = reason {
+            notes.push(format!("{target}: {reason}"));
+        }
+    }
+    notes
+}
+
+fn change_text(change: &Change) -> String {
+    match (&change.from, &change.to) {
+        (None, None) if change.path == "value" => "value differs (secret)".to_owned(),
+        (None, None) => change.path.clone(),
+        (None, Some(to)) => format!("{}: {}", change.path, styled(GOOD, &format!("+ {to}"))),
+        (Some(from), None) => format!("{}: {}", change.path, styled(BAD, &format!("- {from}"))),
+        (Some(from), Some(to)) => format!("{}: {} -> {}", change.path, styled(BAD, from), styled(GOOD, to)),
+    }
+}
+
+/// Returns a version as people read it: a number whole, an etag by its beginning.
+pub fn short(version: &Version) -> String {
+    if version.id.len() <= SHORT_ETAG { version.id.clone() } else { version.id.chars().take(SHORT_ETAG).collect() }
+}
+
+fn when(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// Writes a number with its noun: `1 read`, `3 reads`, `2 entries`.
+pub fn counted(n: u64, noun: &str) -> String {
+    match (n, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{n} {stem}ies"),
+        (_, None) => format!("{n} {noun}s"),
+    }
+}
+
+fn styled(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text.trim_end());
+    out.push('\n');
+}
+
+/// A cell: its text and how it looks.
+type Cell = (String, Style);
+
+/// Keys down, targets across.
+struct Table<'a> {
+    targets: Vec<&'a TargetName>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    glyph: (char, Style),
+    key: String,
+    cells: Vec<Cell>,
+    notes: Vec<String>,
+}
+
+impl<'a> Table<'a> {
+    fn new(targets: &[&'a TargetName]) -> Self {
+        Self { targets: targets.to_vec(), rows: Vec::new() }
+    }
+
+    fn row(&mut self, glyph: (char, Style), key: &str, cells: Vec<(&TargetName, Cell)>, notes: Vec<String>) {
+        let mut by_target: BTreeMap<&TargetName, Cell> = cells.into_iter().collect();
+        let cells = self.targets.iter().map(|target| by_target.remove(target).unwrap_or_default()).collect();
+        self.rows.push(Row { glyph, key: key.to_owned(), cells, notes });
+    }
+
+    fn finish(self) -> String {
+        let mut out = String::new();
+        if self.rows.is_empty() {
+            return out;
+        }
+        let keys = self.rows.iter().map(|row| row.key.width()).max().unwrap_or(0);
+        let widths: Vec<_> = self
+            .targets
+            .iter()
+            .enumerate()
+            .map(|(n, target)| {
+                let cells = self.rows.iter().map(|row| row.cells[n].0.width()).max().unwrap_or(0);
+                cells.max(target.as_str().width())
+            })
+            .collect();
+        let heads: String = self
+            .targets
+            .iter()
+            .zip(&widths)
+            .map(|(target, width)| format!("  {}", pad(target.as_str(), *width)))
+            .collect();
+        line(&mut out, &styled(FAINT, format!("  {}{heads}", " ".repeat(keys)).trim_end()));
+        for row in &self.rows {
+            let (glyph, style) = row.glyph;
+            let cells: String = row
+                .cells
+                .iter()
+                .zip(&widths)
+                .map(|((text, style), width)| format!("  {}", styled(*style, &pad(text, *width))))
+                .collect();
+            line(&mut out, &format!("{} {}{cells}", styled(style, &glyph.to_string()), pad(&row.key, keys)));
+            for note in &row.notes {
+                line(&mut out, &format!("    {}", note.replace('\n', "\n      ")));
+            }
+        }
+        out
+    }
+}
+
+fn pad(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+}
