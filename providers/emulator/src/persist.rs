@@ -7,6 +7,7 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use redb::backends::InMemoryBackend;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, TableError};
@@ -15,6 +16,10 @@ use serde::de::DeserializeOwned;
 
 /// Memory for redb's cache: the models keep their data in memory themselves and read only at the start.
 const CACHE_BYTES: usize = 4 << 20;
+
+/// How often, and how long each time, closing waits for others: five seconds in all.
+const CLOSE_ATTEMPTS: u32 = 1_000;
+const CLOSE_WAIT: Duration = Duration::from_millis(5);
 
 /// A keeper of JSON rows in named tables.
 #[derive(Clone)]
@@ -85,6 +90,14 @@ pub enum PersistError {
         /// Why.
         source: serde_json::Error,
     },
+    /// A KMS key that is to be there cannot be made.
+    #[error("cannot make the KMS key {key}: {why}")]
+    Key {
+        /// The key as it was given.
+        key: String,
+        /// Why.
+        why: String,
+    },
     /// The database failed.
     #[error("the database failed")]
     Database(#[source] Box<redb::Error>),
@@ -122,6 +135,19 @@ impl Persist {
             other => PersistError::database(other),
         })?;
         Ok(Self { database: Arc::new(database), dir: Some(dir.to_owned()) })
+    }
+
+    /// Lets go of the data and waits until everybody else has, so that the file can be opened again.
+    ///
+    /// A request may outlive its aborted connection on a blocking thread, for as long as its commit takes.
+    pub(crate) async fn close(self) {
+        for _ in 0..CLOSE_ATTEMPTS {
+            if Arc::strong_count(&self.database) == 1 {
+                return;
+            }
+            tokio::time::sleep(CLOSE_WAIT).await;
+        }
+        tracing::warn!("the emulator's data is still in use");
     }
 
     /// Returns the folder, where there is one.

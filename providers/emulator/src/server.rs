@@ -26,7 +26,7 @@ use crate::counters::{Call, Counters};
 use crate::faults::{Fault, Faults};
 
 /// More than any request of either cloud holds.
-const MAX_BODY: usize = 8 << 20;
+pub(crate) const MAX_BODY: usize = 8 << 20;
 
 /// The name of what a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

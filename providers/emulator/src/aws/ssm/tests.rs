@@ -1,0 +1,1 @@
+//! The rules of Parameter Store, one by one.

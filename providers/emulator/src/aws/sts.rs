@@ -1,0 +1,107 @@
+//! STS: who a key belongs to, and temporary credentials for roles.
+
+use super::error::{AwsError, Result};
+use super::identity::{Identities, Principal};
+use super::query::{Form, Xml};
+use crate::credentials::is_account;
+use http::StatusCode;
+use jiff::Timestamp;
+
+/// Does one operation.
+pub(crate) fn call(
+    operation: &str,
+    form: &Form,
+    identities: &mut Identities,
+    caller: &Principal,
+    now: Timestamp,
+) -> Result<Xml> {
+    match operation {
+        "GetCallerIdentity" => Ok(caller_identity(caller)),
+        "AssumeRole" => assume_role(form, identities, now),
+        _ => {
+            Err(AwsError::new("InvalidAction", format!("Could not find operation {operation} for version 2011-06-15")))
+        }
+    }
+}
+
+fn caller_identity(caller: &Principal) -> Xml {
+    Xml::Elements(vec![
+        ("Arn", Xml::text(&caller.arn)),
+        ("UserId", Xml::text(&caller.user_id)),
+        ("Account", Xml::text(&caller.account)),
+    ])
+}
+
+/// Hands out a session in the role's account, which must be one of ours. Every such role exists and trusts everyone.
+fn assume_role(form: &Form, identities: &mut Identities, now: Timestamp) -> Result<Xml> {
+    let (arn, name) = (form.require("RoleArn")?, form.require("RoleSessionName")?);
+    let (account, role) =
+        parse_role(arn).ok_or_else(|| AwsError::new("ValidationError", format!("{arn} is invalid")))?;
+    let seconds: i64 = match form.get("DurationSeconds") {
+        None => 3_600,
+        Some(text) => text.parse().ok().filter(|seconds| (900..=43_200).contains(seconds)).ok_or_else(|| {
+            AwsError::new("ValidationError", "DurationSeconds must be a whole number from 900 to 43200")
+        })?,
+    };
+    if !identities.has_account(account) {
+        let message = format!("not authorized to perform: sts:AssumeRole on resource: {arn}");
+        return Err(AwsError::new("AccessDenied", message).with_status(StatusCode::FORBIDDEN));
+    }
+    let session = identities
+        .assume(account, role, name, now, seconds)
+        .ok_or_else(|| AwsError::internal("no session could be made"))?;
+    Ok(Xml::Elements(vec![
+        (
+            "AssumedRoleUser",
+            Xml::Elements(vec![
+                ("Arn", Xml::text(session.principal.arn)),
+                ("AssumedRoleId", Xml::text(session.principal.user_id)),
+            ]),
+        ),
+        (
+            "Credentials",
+            Xml::Elements(vec![
+                ("AccessKeyId", Xml::text(session.access_key_id)),
+                ("SecretAccessKey", Xml::text(session.secret)),
+                ("SessionToken", Xml::text(session.token)),
+                ("Expiration", Xml::text(session.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())),
+            ]),
+        ),
+    ]))
+}
+
+/// Returns the account and the role's name: `arn:aws:iam::111122223333:role/path/name`.
+fn parse_role(arn: &str) -> Option<(&str, &str)> {
+    let (account, role) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
+    let name = role.rsplit('/').next().filter(|name| !name.is_empty())?;
+    is_account(account).then_some((account, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assume(body: &str) -> Result<Xml> {
+        let mut identities = Identities::new(vec!["111122223333".into()]);
+        let caller = identities.find("AKIAREPIN111122223333").unwrap().principal;
+        call("AssumeRole", &Form::parse(body.as_bytes()), &mut identities, &caller, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_role_is_assumed_in_its_own_account() {
+        let xml = assume("RoleArn=arn:aws:iam::111122223333:role/team/deploy&RoleSessionName=s").unwrap();
+        let text = format!("{xml:?}");
+        assert!(text.contains("arn:aws:sts::111122223333:assumed-role/deploy/s"), "{text}");
+        assert!(text.contains("1970-01-01T01:00:00Z"), "{text}");
+    }
+
+    #[test]
+    fn roles_elsewhere_and_odd_requests_are_refused() {
+        let code = |body: &str| assume(body).unwrap_err().code;
+        assert_eq!(code("RoleArn=arn:aws:iam::999922223333:role/x&RoleSessionName=s"), "AccessDenied");
+        assert_eq!(code("RoleArn=arn:aws:iam::1:role/x&RoleSessionName=s"), "ValidationError");
+        assert_eq!(code("RoleArn=arn:aws:iam::111122223333:role/x"), "ValidationError");
+        let short = "RoleArn=arn:aws:iam::111122223333:role/x&RoleSessionName=s&DurationSeconds=60";
+        assert_eq!(code(short), "ValidationError");
+    }
+}

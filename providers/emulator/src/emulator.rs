@@ -1,0 +1,272 @@
+//! Both halves, started and stopped together.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::appconfig::{self, AppConfig, AppConfigOptions, AppConfigRates, SnapshotFailure, router};
+use crate::aws::{Aws, AwsOptions, KmsKey, Rates};
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::credentials::{self, APPCONFIG_ID, APPCONFIG_SECRET, DEFAULT_ACCOUNT, DEFAULT_REGION};
+use crate::faults::Faults;
+use crate::persist::{Persist, PersistError};
+use crate::server::{Half, Seam, serve};
+
+/// The file, in the emulator's folder, that holds all data.
+const DATA_FILE: &str = "emulator.redb";
+
+/// How the emulated clouds are started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The folder to keep data in; in memory where there is none.
+    pub dir: Option<PathBuf>,
+    /// Where the AWS half listens; port 0 takes a free one.
+    pub aws: SocketAddr,
+    /// Where the App Configuration half listens; port 0 takes a free one.
+    pub azure: SocketAddr,
+    /// The clock of both.
+    pub clock: Clock,
+    /// What requests meet.
+    pub faults: Faults,
+    /// The account of [`Emulator::access_key_id`], 12 digits.
+    pub account: String,
+    /// Further accounts. The access key id tells them apart: see [`credentials::access_key_id`].
+    pub accounts: Vec<String>,
+    /// The region to suggest; every region works.
+    pub region: Option<String>,
+    /// KMS keys that are there from the start. `alias/aws/ssm` always is.
+    pub kms_keys: Vec<KmsKey>,
+    /// Whether Parameter Store refuses a deleted name for 30 s, as the service does.
+    pub recreate_wait: bool,
+    /// Whether listings give short and empty pages before the last, as the services may.
+    pub short_pages: bool,
+    /// Parameter Store's quotas; none where left out.
+    pub rates: Option<Rates>,
+    /// App Configuration's quotas; none where left out.
+    pub azure_rates: Option<AppConfigRates>,
+    /// How long superseded revisions of key-values are kept.
+    pub revision_retention: Duration,
+    /// How long a snapshot takes to be ready.
+    pub snapshot_provisioning: Duration,
+    /// How far reads of App Configuration lag behind writes for clients that send no sync token.
+    pub stale_reads: Option<Duration>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            dir: None,
+            aws: any_port,
+            azure: any_port,
+            clock: Clock::system(),
+            faults: Faults::default(),
+            account: DEFAULT_ACCOUNT.to_owned(),
+            accounts: Vec::new(),
+            region: None,
+            kms_keys: Vec::new(),
+            recreate_wait: true,
+            short_pages: false,
+            rates: None,
+            azure_rates: None,
+            revision_retention: Duration::from_secs(7 * 24 * 60 * 60),
+            snapshot_provisioning: Duration::from_millis(200),
+            stale_reads: None,
+        }
+    }
+}
+
+/// Why the emulated clouds did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address that others could reach. The credentials are public, so only loopback is served.
+    #[error("{0} is not a loopback address, and the emulator's credentials are public")]
+    NotLoopback(SocketAddr),
+    /// An address that is taken or not ours.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An account that is not 12 digits.
+    #[error("{0:?} is not an AWS account: 12 digits")]
+    Account(String),
+    /// The data cannot be opened or read.
+    #[error("cannot open the emulator's data")]
+    Data(#[from] PersistError),
+}
+
+/// Both emulated clouds, running. They stop when this is dropped.
+#[derive(Debug)]
+pub struct Emulator {
+    aws_address: SocketAddr,
+    azure_address: SocketAddr,
+    account: String,
+    region: String,
+    clock: Clock,
+    counters: Counters,
+    faults: Faults,
+    /// These two are there until the shutdown.
+    appconfig: Option<Arc<AppConfig>>,
+    persist: Option<Persist>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Emulator {
+    /// Starts both halves. Must run inside a tokio runtime.
+    ///
+    /// # Errors
+    /// An address that is not loopback or is taken, an odd account, data that another emulator uses.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let mut accounts = vec![options.account.clone()];
+        accounts.extend(options.accounts);
+        if let Some(odd) = accounts.iter().find(|account| !credentials::is_account(account)) {
+            return Err(StartError::Account(odd.clone()));
+        }
+        let (aws_listener, aws_address) = listen(options.aws).await?;
+        let (azure_listener, azure_address) = listen(options.azure).await?;
+        let persist = match &options.dir {
+            Some(dir) => Persist::open(dir, DATA_FILE)?,
+            None => Persist::in_memory()?,
+        };
+        let seam = Seam { clock: options.clock, counters: Counters::default(), faults: options.faults };
+        let aws = Aws::new(AwsOptions {
+            clock: seam.clock.clone(),
+            counters: seam.counters.clone(),
+            persist: persist.clone(),
+            accounts,
+            kms_keys: options.kms_keys,
+            recreate_wait: options.recreate_wait,
+            short_pages: options.short_pages,
+            rates: options.rates,
+        })?;
+        let appconfig = AppConfig::new(AppConfigOptions {
+            rates: options.azure_rates,
+            retention: options.revision_retention,
+            provisioning: options.snapshot_provisioning,
+            stale_reads: options.stale_reads,
+            ..AppConfigOptions::new(seam.clock.clone(), seam.counters.clone(), persist.clone())
+        })?;
+        let azure =
+            Half { router: router(Arc::clone(&appconfig)), identify: appconfig::identify, refusal: appconfig::refusal };
+        let tasks = vec![
+            tokio::spawn(serve(aws_listener, aws.half(), seam.clone())),
+            tokio::spawn(serve(azure_listener, azure, seam.clone())),
+        ];
+        Ok(Self {
+            aws_address,
+            azure_address,
+            account: options.account,
+            region: options.region.unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+            clock: seam.clock,
+            counters: seam.counters,
+            faults: seam.faults,
+            appconfig: Some(appconfig),
+            persist: Some(persist),
+            tasks,
+        })
+    }
+
+    /// Returns the endpoint of every AWS service: `http://127.0.0.1:PORT`.
+    pub fn aws_endpoint(&self) -> String {
+        format!("http://{}", self.aws_address)
+    }
+
+    /// Returns the endpoint of the App Configuration store: `http://127.0.0.1:PORT`.
+    pub fn azure_endpoint(&self) -> String {
+        format!("http://{}", self.azure_address)
+    }
+
+    /// Returns the connection string of the App Configuration store.
+    pub fn connection_string(&self) -> String {
+        self.connection_string_of(APPCONFIG_ID)
+    }
+
+    /// Returns the connection string of another store: each credential id has its own.
+    pub fn connection_string_of(&self, store: &str) -> String {
+        format!("Endpoint={};Id={store};Secret={APPCONFIG_SECRET}", self.azure_endpoint())
+    }
+
+    /// Returns the access key id of the first account.
+    pub fn access_key_id(&self) -> String {
+        credentials::access_key_id(&self.account)
+    }
+
+    /// Returns the secret access key, which every account shares.
+    pub fn secret_access_key(&self) -> &'static str {
+        credentials::SECRET_ACCESS_KEY
+    }
+
+    /// Returns the account.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// Returns the region to use.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Returns the counters of both halves.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Returns what requests meet.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Returns the clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Makes the next App Configuration snapshot that is created fail; several calls are for several snapshots.
+    pub fn fail_next_snapshot(&self, failure: SnapshotFailure) {
+        if let Some(appconfig) = &self.appconfig {
+            appconfig.fail_next_snapshot(failure);
+        }
+    }
+
+    /// Stops both halves and waits until their data is closed, so that the folder can be opened again.
+    pub async fn shutdown(mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        for task in self.tasks.drain(..) {
+            // The error says that it was aborted, which it was.
+            let _ = task.await;
+        }
+        self.appconfig = None;
+        if let Some(persist) = self.persist.take() {
+            persist.close().await;
+        }
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Binds one address, if nobody else can reach it.
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    if !address.ip().is_loopback() {
+        return Err(StartError::NotLoopback(address));
+    }
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
