@@ -248,6 +248,8 @@ pub(crate) fn select_parameter(fields: &[Field]) -> Option<(&'static str, String
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+
     use super::*;
     use crate::error::ErrorKind;
 
@@ -297,5 +299,29 @@ mod tests {
         assert_eq!(query, [("snapshot", "s1".to_owned()), ("$select", "key,etag".to_owned())]);
         selector.label = LabelFilter::Null;
         assert!(selector.to_query().is_err());
+    }
+    /// Reads a filter as the store does: alternatives between bare commas, a backslash before what is meant as it is.
+    fn alternatives_of(filter: &str) -> Vec<String> {
+        let mut texts = vec![String::new()];
+        let mut characters = filter.chars();
+        while let Some(character) = characters.next() {
+            let last = texts.last_mut().expect("never empty");
+            match character {
+                '\\' => last.extend(characters.next()),
+                ',' => texts.push(String::new()),
+                '*' => panic!("a bare wildcard in {filter:?}"),
+                other => last.push(other),
+            }
+        }
+        texts
+    }
+
+    proptest! {
+        #[test]
+        fn any_keys_come_out_as_they_went_in(keys in proptest::collection::vec(any::<String>(), 1..=5)) {
+            let keys: Vec<String> = keys.into_iter().map(|key| format!("k{key}")).collect();
+            let filter = KeyFilter::OneOf(keys.clone()).to_filter().unwrap();
+            prop_assert_eq!(alternatives_of(&filter), keys);
+        }
     }
 }

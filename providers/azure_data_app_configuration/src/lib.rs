@@ -23,8 +23,8 @@ pub use models::{
 };
 pub use options::{
     AppConfigurationClientOptions, DEFAULT_API_VERSION, DeleteKeyValueOptions, GetKeyValueOptions, GetSnapshotOptions,
-    ListOptions, LockOptions, PageOptions, Precondition, PutKeyValueOptions, SnapshotOptions, SnapshotWaitOptions,
-    UpdateSnapshotOptions,
+    ListNamesOptions, ListOptions, LockOptions, PageOptions, Precondition, PutKeyValueOptions, SnapshotOptions,
+    SnapshotWaitOptions, UpdateSnapshotOptions,
 };
 pub use pager::{PageStream, Pager};
 pub use problem::Problem;

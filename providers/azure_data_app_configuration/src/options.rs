@@ -48,6 +48,9 @@ impl Default for AppConfigurationClientOptions {
 }
 
 /// What must hold for a request to be carried out. Where it does not, the call fails with `PreconditionFailed`.
+///
+/// Reads take only [`Present`](Precondition::Present) and [`Etag`](Precondition::Etag): the other two would ask whether
+/// something changed, for which there are methods that answer so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Precondition {
     /// Nothing is there (`If-None-Match: *`).
@@ -139,9 +142,13 @@ method_options! {
 
 method_options! {
     /// Options of a list.
-    ListOptions {
-        /// Show the names as they were then, as far back as revisions are kept. Lists by a selector take the
-        /// selector's instead, and snapshots have no past.
+    ListOptions {}
+}
+
+method_options! {
+    /// Options of a list of keys or labels.
+    ListNamesOptions {
+        /// Show the names as they were then, as far back as revisions are kept. Whole seconds.
         accept_datetime: Option<OffsetDateTime>,
     }
 }

@@ -109,7 +109,7 @@ fn next_wait(options: &RetryOptions, is_read: bool, retries: u32, attempt: Attem
         return None;
     }
     let doubled = options.initial_delay.saturating_mul(2u32.saturating_pow(retries));
-    let backoff = doubled.min(options.max_delay).mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
+    let backoff = doubled.min(options.max_delay).min(LONGEST).mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
     match attempt {
         Attempt::Answered(_, Some(asked)) if asked > options.max_retry_after => None,
         Attempt::Answered(_, Some(asked)) => Some(asked.max(backoff)),
@@ -123,10 +123,11 @@ pub(crate) fn retry_after(headers: &Headers) -> Option<Duration> {
     Some(asked.try_into().unwrap_or(Duration::ZERO))
 }
 
+/// As good as for ever. Runtimes and floating-point arithmetic panic on durations that they cannot hold.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Waits on the runtime that `azure_core` uses.
 pub(crate) async fn sleep(duration: Duration) {
-    // The runtime panics on a duration that it cannot hold; a year is as good as for ever.
-    const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
     let duration = duration.min(LONGEST);
     azure_core::sleep(duration.try_into().expect("a year fits")).await;
 }
@@ -186,6 +187,8 @@ impl std::error::Error for AttemptTimedOut {}
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{any, prop_assert, proptest};
+
     use super::*;
 
     const READ: bool = true;
@@ -235,6 +238,8 @@ mod tests {
         let asks = |wait| Attempt::Answered(429, Some(wait));
         assert_eq!(wait(READ, 0, asks(Duration::from_secs(30))), Some(Duration::from_secs(30)));
         assert_eq!(wait(READ, 0, asks(Duration::from_millis(30_001))), None);
+        let endless = RetryOptions { initial_delay: Duration::MAX, max_delay: Duration::MAX, ..options };
+        assert_eq!(next_wait(&endless, READ, 9, Attempt::Lost, 0.0), Some(LONGEST));
         assert_eq!(wait(READ, 0, asks(Duration::from_millis(5))), Some(Duration::from_millis(200)));
     }
 
@@ -249,5 +254,22 @@ mod tests {
         assert_eq!(read("retry-after-ms", "-5"), Some(Duration::ZERO));
         assert_eq!(read("retry-after-ms", "soon"), None);
         assert_eq!(read("retry-after-ms", "9223372036854775807").map(|wait| wait > Duration::from_secs(1)), Some(true));
+    }
+    proptest! {
+        #[test]
+        fn no_wait_is_longer_than_allowed(
+            status in 100u16..600,
+            asked in any::<Option<u64>>(),
+            retries in any::<u32>(),
+            is_read in any::<bool>(),
+            jitter in any::<f64>(),
+        ) {
+            let options = RetryOptions { max_retries: u32::MAX, ..RetryOptions::default() };
+            let attempt = Attempt::Answered(status, asked.map(Duration::from_millis));
+            if let Some(wait) = next_wait(&options, is_read, retries, attempt, jitter) {
+                prop_assert!(wait <= options.max_retry_after.max(options.max_delay));
+                prop_assert!(is_read || status == 429 || (status == 503 && asked.is_some()));
+            }
+        }
     }
 }

@@ -78,6 +78,8 @@ impl Policy for SyncTokenPolicy {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{any, prop, prop_assert_eq, proptest};
+
     use super::*;
 
     #[test]
@@ -97,6 +99,17 @@ mod tests {
         for bad in ["", "a", "a=b", "a=b;sn=", "a=b;sn=x", "=b;sn=1", "a=;sn=1", "a=b c;sn=1", "a=\u{7f};sn=1"] {
             tokens.update(bad);
             assert_eq!(tokens.header(), None, "{bad:?}");
+        }
+    }
+    proptest! {
+        #[test]
+        fn the_order_of_answers_does_not_matter(numbers in prop::collection::vec(any::<u64>(), 1..20)) {
+            let tokens = SyncTokens::default();
+            for number in &numbers {
+                tokens.update(&format!("id=v{number};sn={number}"));
+            }
+            let newest = numbers.iter().max().map(|number| format!("id=v{number}"));
+            prop_assert_eq!(tokens.header(), newest);
         }
     }
 }

@@ -96,6 +96,10 @@ impl Call {
     }
 
     pub(super) fn precondition(mut self, precondition: Option<&Precondition>) -> Result<Self> {
+        let is_read = matches!(self.request.method(), Method::Get | Method::Head);
+        if is_read && matches!(precondition, Some(Precondition::Absent | Precondition::NotEtag(_))) {
+            return Err(Error::invalid_input("a read takes no precondition on being absent or of another etag"));
+        }
         let (name, value) = match precondition {
             None => return Ok(self),
             Some(Precondition::Absent) => (IF_NONE_MATCH, "*".to_owned()),
@@ -180,6 +184,9 @@ fn resolve(endpoint: &Url, link: &NextLink) -> Option<Url> {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::{any, prop_assert_eq, prop_assume, proptest};
+
     use super::*;
 
     fn url(name: &str) -> String {
@@ -225,6 +232,21 @@ mod tests {
             ["//evil.example/kv", "https://127.0.0.1:8483/kv", "http://127.0.0.1:1/kv", "http://u@127.0.0.1:8483"]
         {
             assert_eq!(resolved(bad), None, "{bad}");
+        }
+    }
+    proptest! {
+        #[test]
+        fn any_key_is_one_segment_that_decodes_to_it(key in any::<String>(), value in any::<String>()) {
+            prop_assume!(!matches!(key.as_str(), "" | "." | ".."));
+            let mut url = Url::parse("https://s.azconfig.io").unwrap();
+            url.set_path(&path("kv", Some(&key)).unwrap());
+            url.set_query(Some(&query_string([("label", value.clone())].into_iter())));
+            let segments: Vec<_> = url.path_segments().unwrap().collect();
+            prop_assert_eq!(segments.len(), 2);
+            prop_assert_eq!(percent_decode_str(segments[1]).decode_utf8().unwrap(), key);
+            let pairs: Vec<_> = url.query_pairs().into_owned().collect();
+            prop_assert_eq!(pairs, vec![("label".to_owned(), value)]);
+            prop_assert_eq!(url.fragment(), None);
         }
     }
 }

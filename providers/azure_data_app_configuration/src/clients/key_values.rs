@@ -7,7 +7,7 @@ use super::call::{Call, conditional, parse};
 use crate::error::{Error, Result};
 use crate::filter::select_parameter;
 use crate::models::{Conditional, KeyValue, KeyValueContent};
-use crate::options::{DeleteKeyValueOptions, GetKeyValueOptions, LockOptions, Precondition, PutKeyValueOptions};
+use crate::options::{DeleteKeyValueOptions, GetKeyValueOptions, LockOptions, PutKeyValueOptions};
 use crate::response::{Response, ResponseMeta};
 
 const KV: &str = "kv";
@@ -24,9 +24,6 @@ impl AppConfigurationClient {
         options: Option<GetKeyValueOptions<'_>>,
     ) -> Result<Response<KeyValue>> {
         let options = options.unwrap_or_default();
-        if matches!(options.precondition, Some(Precondition::NotEtag(_) | Precondition::Absent)) {
-            return Err(Error::invalid_input("get_key_value_if_changed reads only what changed"));
-        }
         let call = self.read_call("GET /kv/{key}", Method::Get, key, &options)?;
         self.fetch(call, &options.method_options.context).await
     }
@@ -55,7 +52,7 @@ impl AppConfigurationClient {
         })
     }
 
-    /// Asks for one key-value without its body; with an etag, whether it changed since.
+    /// Asks for one key-value without its body; with an etag, given without quotes, whether it changed since.
     ///
     /// # Errors
     /// As [`get_key_value`](Self::get_key_value). With an etag, the options must not hold a precondition.

@@ -10,7 +10,7 @@ use super::call::{conditional, parse};
 use crate::error::{Error, Result};
 use crate::filter::{KeyFilter, KeyValueSelector, LabelFilter};
 use crate::models::{Conditional, KeyName, KeyValue, LabelName, ListBody, NextLink, NotModified, Page, PageHead};
-use crate::options::{ListOptions, PageOptions};
+use crate::options::{ListNamesOptions, ListOptions, PageOptions};
 use crate::pager::Pager;
 use crate::response::{ResponseMeta, next_link};
 
@@ -123,7 +123,7 @@ impl AppConfigurationClient {
     ///
     /// # Errors
     /// `InvalidInput` at once for a filter that cannot be spelled; the list itself yields the other errors.
-    pub fn list_keys(&self, filter: &KeyFilter, options: Option<ListOptions<'_>>) -> Result<Pager<KeyName>> {
+    pub fn list_keys(&self, filter: &KeyFilter, options: Option<ListNamesOptions<'_>>) -> Result<Pager<KeyName>> {
         let options = options.unwrap_or_default();
         let list = List {
             operation: "GET /keys",
@@ -132,14 +132,14 @@ impl AppConfigurationClient {
             query: vec![("name", filter.to_filter()?)],
             accept_datetime: options.accept_datetime,
         };
-        Ok(self.pager(list, options))
+        Ok(self.pager(list, ListOptions { method_options: options.method_options }))
     }
 
     /// Lists the labels in use.
     ///
     /// # Errors
     /// `InvalidInput` at once for a filter that cannot be spelled; the list itself yields the other errors.
-    pub fn list_labels(&self, filter: &LabelFilter, options: Option<ListOptions<'_>>) -> Result<Pager<LabelName>> {
+    pub fn list_labels(&self, filter: &LabelFilter, options: Option<ListNamesOptions<'_>>) -> Result<Pager<LabelName>> {
         let options = options.unwrap_or_default();
         let list = List {
             operation: "GET /labels",
@@ -148,7 +148,7 @@ impl AppConfigurationClient {
             query: vec![("name", filter.to_filter()?)],
             accept_datetime: options.accept_datetime,
         };
-        Ok(self.pager(list, options))
+        Ok(self.pager(list, ListOptions { method_options: options.method_options }))
     }
 
     /// Returns the items of a list over all its pages.

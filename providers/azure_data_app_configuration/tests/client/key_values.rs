@@ -113,12 +113,17 @@ async fn what_cannot_be_right_is_not_sent() {
     described.description = Some("d".into());
     let quoted = Precondition::Etag("\"e\"".into());
     let options = || PutKeyValueOptions { precondition: Some(quoted.clone()), ..PutKeyValueOptions::default() };
+    let reading =
+        |precondition| GetKeyValueOptions { precondition: Some(precondition), ..GetKeyValueOptions::default() };
     let content = KeyValueContent::new("v");
     let errors = [
         client.put_key_value("a", &described, None).await.unwrap_err(),
         client.put_key_value("a", &content, Some(options())).await.unwrap_err(),
         client.put_key_value("..", &content, None).await.unwrap_err(),
         client.get_key_value("", None).await.unwrap_err(),
+        client.get_key_value("a", Some(reading(Precondition::Absent))).await.unwrap_err(),
+        client.check_key_value("a", None, Some(reading(Precondition::NotEtag("e".into())))).await.unwrap_err(),
+        client.get_key_value_if_changed("a", "e", Some(reading(Precondition::Present))).await.unwrap_err(),
         client.list_key_values(&KeyValueSelector::snapshot(""), None).unwrap_err(),
     ];
     for error in errors {
