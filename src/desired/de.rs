@@ -325,7 +325,9 @@ impl<'de> VariantAccess<'de> for Choice<'_> {
     fn unit_variant(self) -> Result<(), DeError> {
         match self.member {
             None => Ok(()),
-            Some(member) => Err(DeError::new(format!("`{}` takes nothing; write it as a word", self.name)).or_at(member.key)),
+            Some(member) => {
+                Err(DeError::new(format!("`{}` takes nothing; write it as a word", self.name)).or_at(member.key))
+            }
         }
     }
 

@@ -64,7 +64,8 @@ impl Digest {
         policy: &Policy,
         forget: &[String],
     ) -> FileDigest {
-        let targets: BTreeMap<_, _> = targets.map(|(place, config)| (place.as_str(), content_settings(config))).collect();
+        let targets: BTreeMap<_, _> =
+            targets.map(|(place, config)| (place.as_str(), content_settings(config))).collect();
         let forget: std::collections::BTreeSet<_> = forget.iter().collect();
         let mut hash = Sha256::new();
         hash.update(json!(["repin desired state 1", name, targets, policy, forget]).to_string());

@@ -244,7 +244,8 @@ impl<'a> Resolver<'a, '_> {
                 continue;
             };
             let is_ssm = matches!(target.config, TargetConfig::AwsSsm(_));
-            let fits = if is_ssm { version.0.parse().is_ok_and(|version: u64| version > 0) } else { !version.0.is_empty() };
+            let fits =
+                if is_ssm { version.0.parse().is_ok_and(|version: u64| version > 0) } else { !version.0.is_empty() };
             if !fits {
                 let message = if is_ssm { "an SSM version is a whole number from 1" } else { "the version is empty" };
                 self.issues.push(Issue::at(place.node.span, message).hint("`repin history KEY` lists them"));
@@ -254,8 +255,12 @@ impl<'a> Resolver<'a, '_> {
 
     /// Lays the matching layers over an entry's own fields.
     fn effective<'d>(&mut self, declaration: &'d Declaration<'_>, target: &Declared) -> Option<Effective<'d>> {
-        let mut matching =
-            declaration.layers.iter().filter(|(selector, _)| selector.matches(&target.name)).map(|(_, member)| member).peekable();
+        let mut matching = declaration
+            .layers
+            .iter()
+            .filter(|(selector, _)| selector.matches(&target.name))
+            .map(|(_, member)| member)
+            .peekable();
         if matching.peek().is_none() {
             return Some(Effective { node: Cow::Borrowed(declaration.node), raw: Cow::Borrowed(&declaration.raw) });
         }
@@ -350,8 +355,9 @@ impl<'a> Resolver<'a, '_> {
             _ => None,
         };
         let rendered = match (&reference, literal) {
-            (Some(reference), _) => value::from_text(kind, trim, reference.text.expose())
-                .map_err(|message| Issue::at(field_span(node, "value_from", place), format!("{}: {message}", reference.shown)))?,
+            (Some(reference), _) => value::from_text(kind, trim, reference.text.expose()).map_err(|message| {
+                Issue::at(field_span(node, "value_from", place), format!("{}: {message}", reference.shown))
+            })?,
             (None, Some(member)) => value::from_node(kind, trim, &member.node)?,
             (None, None) => unreachable!("one of the two is there"),
         };
@@ -576,7 +582,8 @@ fn one_source<'n>(
 fn no_value(node: &Node, place: Span, target: &TargetName) -> Issue {
     let message = format!("no `value` and no `value_from` for `{target}`");
     let fields = node.map().into_iter().flat_map(|map| map.keys().map(String::as_str));
-    let slip = fields.clone().find(|name| matches!(nearest(name, ["value", "value_from"]), Some(near) if near != *name));
+    let slip =
+        fields.clone().find(|name| matches!(nearest(name, ["value", "value_from"]), Some(near) if near != *name));
     let hint = match slip {
         Some(slip) => format!("is `{slip}` meant to be it?"),
         None => "give one, or leave the target out of `targets`".to_owned(),
@@ -596,7 +603,8 @@ fn check_kind(kind: EntryKind, node: &Node, place: Span, is_ssm: bool, target: &
     if kind == EntryKind::KeyVaultReference && is_ssm {
         let span = field_span(node, "type", place);
         let message = format!("only App Configuration knows Key Vault references, and `{target}` is SSM");
-        let hint = format!("set the type below `per_target` for App Configuration, or leave `{target}` out of `targets`");
+        let hint =
+            format!("set the type below `per_target` for App Configuration, or leave `{target}` out of `targets`");
         return Err(Box::new(Issue::at(span, message).hint(hint)));
     }
     Ok(())

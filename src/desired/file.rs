@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use repin_provider::Tier;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserializer, IgnoredAny, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, Visitor};
 
 use crate::model::desired::{Adopt, EntryKind, Policy};
 
@@ -22,7 +22,12 @@ pub(super) struct File {
     #[schemars(with = "Version")]
     pub(super) version: Option<Authored>,
     /// The owner of everything that this configuration writes: 1 to 40 of a-z, 0-9 and "-". Needed in one of the files.
-    #[schemars(with = "Option<String>", length(min = 1, max = 40), regex(pattern = "^[a-z0-9-]+$"), example = "assistant-prod")]
+    #[schemars(
+        with = "Option<String>",
+        length(min = 1, max = 40),
+        regex(pattern = "^[a-z0-9-]+$"),
+        example = "assistant-prod"
+    )]
     pub(super) name: Option<Authored>,
     /// Where entries go, by a name of your choice: letters, digits, "-", "_" and ".". Needed in one of the files.
     #[schemars(with = "Option<BTreeMap<String, Target>>")]
@@ -42,7 +47,10 @@ pub(super) struct File {
 /// One place in one store.
 #[derive(Debug, JsonSchema)]
 #[schemars(tag = "provider", rename_all = "kebab-case")]
-#[expect(dead_code, reason = "only describes the schema; targets are decoded by provider so that errors keep their places")]
+#[expect(
+    dead_code,
+    reason = "only describes the schema; targets are decoded by provider so that errors keep their places"
+)]
 pub(super) enum Target {
     /// AWS SSM Parameter Store.
     AwsSsm(repin_aws_ssm::Config),

@@ -137,7 +137,10 @@ mod tests {
             r#"{"entries":{"a":{"value_from":{"file":"b"}}}}"#
         );
         assert_eq!(
-            merged(&["entries: {a: {per_target: {t: {value: 1}}}}", "entries: {a: {per_target: {t: {value_from: {env: A}}}}}"]),
+            merged(&[
+                "entries: {a: {per_target: {t: {value: 1}}}}",
+                "entries: {a: {per_target: {t: {value_from: {env: A}}}}}"
+            ]),
             r#"{"entries":{"a":{"per_target":{"t":{"value_from":{"env":"A"}}}}}}"#
         );
     }

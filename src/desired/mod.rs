@@ -75,8 +75,8 @@ impl fmt::Debug for Request {
 pub fn load(request: &Request) -> Result<Desired, Invalid> {
     let mut sources = Sources::default();
     let mut issues = Vec::new();
-    let desired =
-        read_all(request, &mut sources, &mut issues, &[]).and_then(|root| desired(&root, request, &sources, &mut issues));
+    let desired = read_all(request, &mut sources, &mut issues, &[])
+        .and_then(|root| desired(&root, request, &sources, &mut issues));
     match desired {
         Some(desired) if issues.is_empty() => Ok(desired),
         _ => Err(problem::finish(issues, &sources)),
@@ -106,12 +106,7 @@ pub fn schema() -> serde_json::Value {
 }
 
 /// Reads and merges all files. Flaws inside the sections in `tolerant` are passed over where the rest stays readable.
-fn read_all(
-    request: &Request,
-    sources: &mut Sources,
-    issues: &mut Vec<Issue>,
-    tolerant: &[&str],
-) -> Option<Node> {
+fn read_all(request: &Request, sources: &mut Sources, issues: &mut Vec<Issue>, tolerant: &[&str]) -> Option<Node> {
     if request.files.is_empty() {
         issues.push(Issue::nowhere("no file was given").hint("name one with -f, or in REPIN_FILE"));
         return None;
@@ -125,14 +120,13 @@ fn read_all(
 
 fn read_one(path: &Path, sources: &mut Sources, issues: &mut Vec<Issue>, tolerant: &[&str]) -> Option<Node> {
     let file = sources.add(path);
-    let parsed = read::read_file(path).map_err(|message| whole(file, format!("cannot be read: {message}"))).and_then(
-        |text| {
+    let parsed =
+        read::read_file(path).map_err(|message| whole(file, format!("cannot be read: {message}"))).and_then(|text| {
             refuse_control(&text, file)?;
             let mut flaws = Vec::new();
             let root = parse(path, file, &text, &mut flaws)?;
             Ok((text, root, flaws))
-        },
-    );
+        });
     match parsed {
         Ok((text, root, mut flaws)) => {
             flaws.retain(|flaw| !tolerant.iter().any(|section| is_inside(&root, section, flaw)));

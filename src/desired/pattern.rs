@@ -91,7 +91,9 @@ mod tests {
 
     #[test]
     fn looking_begins_in_the_literal_folder() {
-        for (glob, folder) in [("prompts/**/*.md", "prompts/"), ("*.md", ""), ("a/b-*/c", "a/"), ("/etc/p/*", "/etc/p/")] {
+        for (glob, folder) in
+            [("prompts/**/*.md", "prompts/"), ("*.md", ""), ("a/b-*/c", "a/"), ("/etc/p/*", "/etc/p/")]
+        {
             assert_eq!(Pattern::parse(glob).expect("valid").folder(), Path::new(folder), "{glob}");
         }
         assert!(Pattern::parse("prompts/a.md").is_err());

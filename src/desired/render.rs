@@ -80,7 +80,8 @@ fn check(number: &Number, node: &Node) -> Result<(), Issue> {
         NumberValue::TooLarge => Err(Issue::at(node.span, "the number is larger than JSON readers keep exactly")
             .hint("write it as text: put it in quotes")),
         NumberValue::NotFinite => {
-            Err(Issue::at(node.span, "JSON has no infinity and no not-a-number").hint("write it as text: put it in quotes"))
+            Err(Issue::at(node.span, "JSON has no infinity and no not-a-number")
+                .hint("write it as text: put it in quotes"))
         }
     }
 }

@@ -6,7 +6,7 @@ use super::problem::Excerpt;
 use super::tree::{Data, Node, Pos, Span};
 
 /// Fields whose values may be shown in an error. Any other value might be a secret that was put in the wrong place.
-const SHOWN: [&str; 29] = [
+const SHOWN: [&str; 28] = [
     "version",
     "name",
     "provider",
@@ -21,7 +21,6 @@ const SHOWN: [&str; 29] = [
     "profile",
     "tier",
     "ledger_prefix",
-    "endpoint",
     "separator",
     "credential",
     "revision_retention",

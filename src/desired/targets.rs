@@ -106,8 +106,9 @@ fn provider(fields: &Map, place: Span, issues: &mut Vec<Issue>) -> Option<&'stat
     let known = member.node.text().and_then(|text| PROVIDERS.into_iter().find(|name| *name == text));
     if known.is_none() {
         let issue = match member.node.text() {
-            Some(text) => Issue::at(member.node.span, format!("unknown provider `{text}`"))
-                .maybe_hint(suggest(text, PROVIDERS)),
+            Some(text) => {
+                Issue::at(member.node.span, format!("unknown provider `{text}`")).maybe_hint(suggest(text, PROVIDERS))
+            }
             None => Issue::at(member.node.span, format!("expected text, found {}", member.node.describe())),
         };
         issues.push(issue);
@@ -173,7 +174,8 @@ fn refuse_shared_places(declared: &[Declared], issues: &mut Vec<Issue>) {
     let mut places: BTreeMap<&Place, &Declared> = BTreeMap::new();
     for target in declared {
         if let Some(first) = places.get(&target.place) {
-            let message = format!("`{}` is the same place as `{}` (line {})", target.name, first.name, first.key.start.line);
+            let message =
+                format!("`{}` is the same place as `{}` (line {})", target.name, first.name, first.key.start.line);
             let hint = "a place is served by one target; give them different prefixes, regions or labels";
             issues.push(Issue::at(target.key, message).hint(hint).target(target.name.as_str()));
         } else {
@@ -223,10 +225,24 @@ mod tests {
 
     #[test]
     fn plain_http_stays_on_this_machine() {
-        for good in ["https://x.azconfig.io", "https://x.azconfig.io/", "http://127.0.0.1:8080", "http://[::1]:1", "http://localhost"] {
+        for good in [
+            "https://x.azconfig.io",
+            "https://x.azconfig.io/",
+            "http://127.0.0.1:8080",
+            "http://[::1]:1",
+            "http://localhost",
+        ] {
             assert_eq!(endpoint(good, false), Ok(()), "{good}");
         }
-        for bad in ["http://x.azconfig.io", "x.azconfig.io", "ftp://x", "https://u:p@x.io", "https://x.io/kv", "https://x.io?a", ""] {
+        for bad in [
+            "http://x.azconfig.io",
+            "x.azconfig.io",
+            "ftp://x",
+            "https://u:p@x.io",
+            "https://x.io/kv",
+            "https://x.io?a",
+            "",
+        ] {
             assert!(endpoint(bad, false).is_err(), "{bad}");
         }
     }

@@ -15,7 +15,9 @@ pub(super) fn content_type(kind: EntryKind) -> Option<&'static str> {
         EntryKind::Json | EntryKind::JsonString => Some("application/json"),
         EntryKind::KeyVaultReference => Some("application/vnd.microsoft.appconfig.keyvaultref+json;charset=utf-8"),
         EntryKind::FeatureFlag => Some("application/vnd.microsoft.appconfig.ff+json;charset=utf-8"),
-        EntryKind::AiChat => Some(r#"application/json; profile="https://azconfig.io/mime-profiles/ai/chat-completion""#),
+        EntryKind::AiChat => {
+            Some(r#"application/json; profile="https://azconfig.io/mime-profiles/ai/chat-completion""#)
+        }
         EntryKind::Ai => Some(r#"application/json; profile="https://azconfig.io/mime-profiles/ai""#),
     }
 }
@@ -42,7 +44,8 @@ pub(super) fn from_node(kind: EntryKind, trim: bool, node: &Node) -> Result<Rend
         }
         (EntryKind::KeyVaultReference, None) => {
             let message = format!("expected the URL of a secret in Key Vault, found {}", node.describe());
-            Err(Issue::at(node.span, message).hint("https://NAME.vault.azure.net/secrets/SECRET, with or without /VERSION"))
+            Err(Issue::at(node.span, message)
+                .hint("https://NAME.vault.azure.net/secrets/SECRET, with or without /VERSION"))
         }
         (EntryKind::Json | EntryKind::FeatureFlag | EntryKind::AiChat | EntryKind::Ai, _) => from_json(kind, node),
     }
@@ -77,7 +80,8 @@ fn without_newline(text: &str) -> &str {
 fn parsed(kind: EntryKind, text: &str) -> Result<Rendered, String> {
     let at = |pos: Pos| format!("line {}, column {}", pos.line, pos.column);
     let mut issues: Vec<problem::Issue> = Vec::new();
-    let node = json::parse(text, 0, &mut issues).map_err(|error| format!("not JSON: {} at {}", error.message, at(error.pos)))?;
+    let node = json::parse(text, 0, &mut issues)
+        .map_err(|error| format!("not JSON: {} at {}", error.message, at(error.pos)))?;
     if let Some(Issue { span: Some(Span { start, .. }), .. }) = issues.first() {
         return Err(format!("a duplicate key at {}", at(*start)));
     }
@@ -100,7 +104,9 @@ fn check_shape(kind: EntryKind, node: &Node) -> Result<(), Issue> {
         return Err(Issue::at(node.span, format!("{name} is a map, found {}", node.describe())));
     }
     if kind == EntryKind::FeatureFlag && node.get("id").and_then(|id| id.node.text()).is_none_or(str::is_empty) {
-        return Err(Issue::at(node.span, "a feature flag needs an `id`").hint("{ id: beta, enabled: true, conditions: {} }"));
+        return Err(
+            Issue::at(node.span, "a feature flag needs an `id`").hint("{ id: beta, enabled: true, conditions: {} }")
+        );
     }
     Ok(())
 }
@@ -114,7 +120,8 @@ fn vault_url(text: &str) -> Result<&str, String> {
         ["secrets", secret, version] => !secret.is_empty() && !version.is_empty(),
         _ => false,
     };
-    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    let plain =
+        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
     if url.scheme() == "https" && url.host_str().is_some() && secret_fits && plain { Ok(text) } else { Err(wrong()) }
 }
 
@@ -137,7 +144,10 @@ mod tests {
     #[test]
     fn json_from_elsewhere_is_compacted() {
         assert_eq!(text(EntryKind::Json, "{ \"b\": 1,\n \"a\": [ 1.50 ] }\n").as_deref(), Ok(r#"{"b":1,"a":[1.50]}"#));
-        assert_eq!(text(EntryKind::Json, "{,}").expect_err("broken"), "not JSON: key must be a string at line 1, column 2");
+        assert_eq!(
+            text(EntryKind::Json, "{,}").expect_err("broken"),
+            "not JSON: key must be a string at line 1, column 2"
+        );
         assert!(text(EntryKind::Json, "{\"hunter2\": hunter2}").is_err_and(|message| !message.contains("hunter2")));
         assert!(text(EntryKind::Json, "{\"a\":1,\"a\":2}").is_err_and(|message| message.contains("duplicate")));
     }
@@ -152,9 +162,13 @@ mod tests {
         let uri = "https://contoso.vault.azure.net/secrets/openai/5d1c";
         let json = format!(r#"{{"uri":"{uri}"}}"#);
         assert_eq!(text(EntryKind::KeyVaultReference, uri), Ok(json));
-        for bad in
-            ["", "x", "http://contoso.vault.azure.net/secrets/a", "https://contoso.vault.azure.net/keys/a", "https://contoso.vault.azure.net/secrets/"]
-        {
+        for bad in [
+            "",
+            "x",
+            "http://contoso.vault.azure.net/secrets/a",
+            "https://contoso.vault.azure.net/keys/a",
+            "https://contoso.vault.azure.net/secrets/",
+        ] {
             assert!(text(EntryKind::KeyVaultReference, bad).is_err(), "{bad}");
         }
     }

@@ -23,7 +23,8 @@ const MAX_ALIASED: usize = 32 << 20;
 /// # Errors
 /// Returns what makes the text unreadable.
 pub(super) fn parse(text: &str, file: u32, issues: &mut Vec<Issue>) -> Result<Node, Issue> {
-    let mut builder = Builder { file, issues, stack: Vec::new(), anchors: HashMap::new(), root: None, nodes: 0, aliased: 0 };
+    let mut builder =
+        Builder { file, issues, stack: Vec::new(), anchors: HashMap::new(), root: None, nodes: 0, aliased: 0 };
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| {
@@ -269,8 +270,11 @@ fn unknown_tag(span: Span) -> Issue {
 
 /// Says that a key stands twice.
 pub(super) fn duplicate(name: &str, span: Span, first: Span) -> Issue {
-    Issue::at(span, format!("duplicate key `{name}`; it stands first at line {}, column {}", first.start.line, first.start.column))
-        .hint("keep one of the two")
+    Issue::at(
+        span,
+        format!("duplicate key `{name}`; it stands first at line {}, column {}", first.start.line, first.start.column),
+    )
+    .hint("keep one of the two")
 }
 
 /// Returns how many values a node is, how much text it holds and how deep it goes.
