@@ -109,9 +109,6 @@ impl Memory {
 
     /// Returns how long to wait before this name may be created again.
     pub(crate) fn clean_up(&self, name: &str) -> Duration {
-        if self.lag.is_zero() {
-            return Duration::ZERO;
-        }
         self.with(name, |known| match known.wrote {
             Some((Wrote::Delete(_), at)) => CLEAN_UP.saturating_sub(at.elapsed()),
             _ => Duration::ZERO,

@@ -15,7 +15,7 @@ use aws_sdk_ssm::operation::get_parameters_by_path::GetParametersByPathError;
 use aws_sdk_ssm::operation::list_tags_for_resource::ListTagsForResourceError;
 use aws_sdk_ssm::operation::put_parameter::PutParameterError;
 use aws_smithy_runtime_api::client::interceptors::context::{Error, InterceptorContext};
-use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::ErrorKind;
 use rand::RngExt;
@@ -47,6 +47,19 @@ pub(crate) fn is_throttle(code: &str) -> bool {
     THROTTLES.contains(&code)
 }
 
+/// Tells whether a code may mean that the request was signed with a wrong clock, and was turned away at the door. The
+/// SDK repeats it, under a corrected clock, only where it saw that the clocks differ.
+fn is_clock_skew(code: &str) -> bool {
+    matches!(
+        code,
+        "AccessDeniedException"
+            | "AuthFailure"
+            | "InvalidSignatureException"
+            | "RequestTimeTooSkewed"
+            | "SignatureDoesNotMatch"
+    )
+}
+
 /// Lets the SDK repeat a write only after a definitive refusal, and tells the pacing of every throttle it sees.
 #[derive(Debug)]
 pub(crate) struct Classifier {
@@ -68,6 +81,10 @@ impl Classifier {
 
 impl ClassifyRetry for Classifier {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        self.classify_retry_v2(context, &RetryAction::NoActionIndicated)
+    }
+
+    fn classify_retry_v2(&self, context: &InterceptorContext, previous: &RetryAction) -> RetryAction {
         let failure = match context.output_or_error() {
             None | Some(Ok(_)) => return RetryAction::NoActionIndicated,
             Some(Err(failure)) => failure,
@@ -83,11 +100,20 @@ impl ClassifyRetry for Classifier {
         }
         // A code in a 5xx is no promise that nothing was done.
         let refused = context.response().is_some_and(|response| response.status().is_client_error());
-        action(answer.map(|(_, code)| code).filter(|_| refused), spread())
+        let code = answer.map(|(_, code)| code).filter(|_| refused);
+        if previous.should_retry() && code.is_some_and(is_clock_skew) {
+            return RetryAction::NoActionIndicated;
+        }
+        action(code, spread())
     }
 
     fn name(&self) -> &'static str {
         "RefusalsOnly"
+    }
+
+    /// Last: what it forbids nobody may allow again, and what it tolerates others have decided before.
+    fn priority(&self) -> RetryClassifierPriority {
+        RetryClassifierPriority::run_after(RetryClassifierPriority::transient_error_classifier())
     }
 }
 

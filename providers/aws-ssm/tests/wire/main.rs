@@ -11,6 +11,7 @@ use repin_provider::{
     Retry, Secret, Seen, Tier, Value, Version, Write, WriteDocument,
 };
 use serde_json::{Value as Json, json};
+use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
 use script::{Answer, Script, no, ok};
@@ -109,6 +110,19 @@ async fn a_throttled_put_is_repeated_until_it_is_taken_or_hopeless() {
     assert_eq!((error.kind, error.retry), (ErrorKind::Throttled, Retry::Persistent));
     assert_eq!(error.outcome, Outcome::NotDone);
     assert_eq!(target.requests()["PutParameter"], 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_signed_with_a_wrong_clock_is_signed_again() {
+    let refusal = json!({ "__type": "InvalidSignatureException", "message": "Signature expired" }).to_string();
+    let script = Script::new([Answer::Skewed(refusal.clone()), put(1)]);
+    script.target().await.apply(&create(plain())).await.unwrap();
+    assert_eq!(script.sent().len(), 2);
+
+    // With clocks that agree, the signature itself is wrong, and stays so.
+    let script = Script::new([Answer::Says(400, refusal)]);
+    let error = script.target().await.apply(&create(plain())).await.unwrap_err();
+    assert_eq!((error.kind, error.outcome), (ErrorKind::Denied, Outcome::NotDone));
 }
 
 #[tokio::test(start_paused = true)]
@@ -370,6 +384,18 @@ async fn a_delete_looks_first_unless_it_just_did() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deleted_name_is_created_again_once_the_store_has_cleaned_up() {
+    let busy = (0..6).map(|_| no(400, "TooManyUpdates", "stale tags associated to the name"));
+    let first = [found(&[parameter("/ai/prod/chat/config", 7, "String")]), ok(json!({}))];
+    let script = Script::new(first.into_iter().chain(busy).chain([put(1)]));
+    let target = script.target().await;
+    target.apply(&delete("7")).await.unwrap();
+    let start = Instant::now();
+    target.apply(&create(plain())).await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_late_read_is_asked_again_and_not_taken_for_drift() {
     let at = |version| found(&[parameter("/ai/prod/chat/config", version, "SecureString")]);
     let script = Script::new([put(8), at(7), at(7), at(8)]);
@@ -471,6 +497,47 @@ async fn owners_are_read_from_tags() {
     let target = script.target().await;
     let owners = target.owners(&[key("a"), key("b"), key("c")]).await.unwrap();
     assert_eq!(owners, [Some("other".to_owned()), None, None]);
+}
+
+/// Connects over a real socket, to whatever listens there.
+async fn target_at(port: u16) -> repin_aws_ssm::Ssm {
+    let config = serde_json::from_value(json!({
+        "account": "111122223333", "region": "eu-west-1", "prefix": "/ai",
+        "endpoint_url": format!("http://127.0.0.1:{port}"),
+    }))
+    .unwrap();
+    let mut options = repin_aws_ssm::Options::new(repin_provider::Owner::parse("o").unwrap(), "t");
+    options.credentials = Some(("AKID".into(), Secret::new("s".into())));
+    options.attempt_timeout = Duration::from_secs(2);
+    repin_aws_ssm::connect(&config, options).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_put_that_never_connected_did_nothing() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let error = target_at(port).await.apply(&create(plain())).await.unwrap_err();
+    assert_eq!((error.kind, error.outcome), (ErrorKind::Unreachable, Outcome::NotDone), "{error}");
+    assert_eq!(error.retry, Retry::Temporary);
+}
+
+#[tokio::test]
+async fn a_put_cut_off_on_the_wire_is_sent_once_and_unknown() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(async move {
+        let mut connections = 0;
+        while let Ok(Ok((mut socket, _))) = tokio::time::timeout(Duration::from_secs(1), listener.accept()).await {
+            connections += 1;
+            let mut buffer = [0; 4096];
+            assert!(socket.read(&mut buffer).await.unwrap() > 0);
+        }
+        connections
+    });
+    let error = target_at(port).await.apply(&create(plain())).await.unwrap_err();
+    assert_eq!((error.kind, error.outcome), (ErrorKind::Unreachable, Outcome::Unknown), "{error}");
+    assert_eq!(server.await.unwrap(), 1);
 }
 
 #[tokio::test]
