@@ -31,7 +31,11 @@ impl AppConfiguration {
             let message = "it is not there, and the store keeps nothing of it";
             return Err(Error::new(ErrorKind::NotFound, "GET /revisions", message).with_key(key));
         }
-        // The order of the store is not documented. Revisions of one instant stay as it gave them.
+        // The order of the store is not documented, and its times are in whole seconds: revisions of one second keep
+        // the order that the list as a whole has.
+        if found.first().map(|kept| kept.version.at) < found.last().map(|kept| kept.version.at) {
+            found.reverse();
+        }
         found.sort_by_key(|kept| std::cmp::Reverse(kept.version.at));
         Ok(found.into_iter().map(Kept::into_revision).collect())
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use repin_azure_app_configuration::{Config, Options, connect};
@@ -22,6 +23,7 @@ enum Shape {
 struct Emulated {
     emulator: Emulator,
     shape: Shape,
+    lag: Duration,
 }
 
 impl Emulated {
@@ -49,6 +51,10 @@ impl Setup for Emulated {
         Ok(Arena::new(provider, peer, self.provider(case, &theirs)?, ours))
     }
 
+    fn patience(&self) -> Duration {
+        self.lag * 10
+    }
+
     fn odd_keys(&self) -> Vec<String> {
         // `..` and `%` are what this store cannot hold; a key of dots and slashes would be read as a path.
         [
@@ -68,19 +74,26 @@ impl Setup for Emulated {
     }
 }
 
-async fn conforms(shape: Shape) {
-    let emulator = Emulator::start(repin_emulator::Options::default()).await.unwrap();
-    let setup = Emulated { emulator, shape };
+async fn conforms(shape: Shape, lag: Duration) {
+    let stale_reads = (!lag.is_zero()).then_some(lag);
+    let options = repin_emulator::Options { stale_reads, ..Default::default() };
+    let setup = Emulated { emulator: Emulator::start(options).await.unwrap(), shape, lag };
     run(&setup).await.assert();
     setup.emulator.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prefix_in_a_shared_store_conforms() {
-    conforms(Shape::Shared).await;
+    conforms(Shape::Shared, Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_whole_store_conforms() {
-    conforms(Shape::Whole).await;
+    conforms(Shape::Whole, Duration::ZERO).await;
+}
+
+/// Whoever wrote sends its sync token and reads its own writes; the other host waits for them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_whose_reads_lag_conforms() {
+    conforms(Shape::Shared, Duration::from_millis(150)).await;
 }

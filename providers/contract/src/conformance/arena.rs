@@ -103,6 +103,16 @@ impl Arena {
         .await
     }
 
+    /// Waits until a version can be read and returns what it holds.
+    pub(super) async fn read_version(&self, key: &Key, version: &Version) -> Checked<ReadValue> {
+        self.eventually(async || {
+            let values = read(&*self.provider, &[(key, Some(version))]).await?;
+            let value = values.into_iter().next().flatten();
+            value.ok_or_else(|| Failure::new(format!("{key} cannot be read at {version:?}")))
+        })
+        .await
+    }
+
     /// Waits until the key is seen to be absent.
     pub(super) async fn see_absent(&self, key: &Key) -> Checked {
         self.eventually(async || match look(&*self.provider, std::slice::from_ref(key)).await?.items.get(key) {

@@ -42,9 +42,8 @@ async fn values_round_trip(arena: Arc<Arena>) -> Checked {
         let wanted = key(&format!("values/{i}"));
         let version = arena.create(&wanted, value).await?;
         arena.see_value(&wanted, value, &version).await?;
-        let values = read(&*arena.provider, &[(&wanted, Some(&version))]).await?;
-        let text = values.first().and_then(Option::as_ref).map(|value| value.value.expose().to_owned());
-        ensure!(text.as_deref() == Some(*value), "{value:?} was read as {text:?}");
+        let read = arena.read_version(&wanted, &version).await?;
+        ensure!(read.value.expose() == *value, "{value:?} was read as {:?}", read.value.expose());
     }
     Ok(())
 }
@@ -67,6 +66,7 @@ async fn a_secret_is_never_shown(arena: Arc<Arena>) -> Checked {
     let version = held(created?)?;
     let item = arena.see(&wanted, &version).await?;
     ensure!(item.secret && item.value.is_none(), "observing decrypts nothing: {item:?}");
+    arena.read_version(&wanted, &version).await?;
     let observation = look(&*arena.provider, std::slice::from_ref(&wanted)).await?;
     let values = read(&*arena.provider, &[(&wanted, Some(&version)), (&wanted, None)]).await?;
     ensure!(!format!("{observation:?} {values:?}").contains(SENTINEL), "debug output shows the secret");
@@ -113,9 +113,8 @@ async fn content_types_are_kept_byte_for_byte(arena: Arc<Arena>) -> Checked {
         let version = held(created?)?;
         let item = arena.see(&wanted, &version).await?;
         ensure!(item.content_type.as_deref() == Some(kind), "{kind:?} became {:?}", item.content_type);
-        let values = read(&*arena.provider, &[(&wanted, Some(&version))]).await?;
-        let read = values.first().and_then(Option::as_ref).and_then(|value| value.content_type.as_deref());
-        ensure!(read == Some(kind), "{kind:?} was read as {read:?}");
+        let read = arena.read_version(&wanted, &version).await?;
+        ensure!(read.content_type.as_deref() == Some(kind), "{kind:?} was read as {:?}", read.content_type);
         // A put replaces the whole item: what is not given again is gone.
         let bare = arena.replace(&wanted, "bare", &version).await?;
         let item = arena.see(&wanted, &bare).await?;
@@ -147,9 +146,8 @@ async fn tags_are_kept_beside_the_owner(arena: Arc<Arena>) -> Checked {
     let ours = Some(arena.owner.as_str().to_owned());
     ensure!(item.tags.as_ref().is_none_or(|there| *there == tags), "the tags are {:?}", item.tags);
     ensure!(item.owner.as_ref().is_none_or(|owner| *owner == ours), "the owner is {:?}", item.owner);
-    let values = read(&*arena.provider, &[(&wanted, Some(&version))]).await?;
-    let there = values.first().and_then(Option::as_ref).and_then(|value| value.tags.as_ref());
-    ensure!(there.is_none_or(|there| *there == tags), "the tags were read as {there:?}");
+    let read = arena.read_version(&wanted, &version).await?;
+    ensure!(read.tags.as_ref().is_none_or(|there| *there == tags), "the tags were read as {:?}", read.tags);
     Ok(())
 }
 
@@ -204,14 +202,23 @@ async fn odd_keys_are_told_apart(arena: Arc<Arena>) -> Checked {
     }
     for (wanted, version) in keys.iter().zip(&versions) {
         arena.see_value(wanted, wanted.as_str(), version).await?;
-        let history = arena.provider.history(wanted).await?;
-        let values: Vec<_> = history.iter().map(|revision| revision.value.as_deref()).collect();
-        ensure!(values == [Some(wanted.as_str())], "the history of {wanted:?} is {values:?}");
+        arena
+            .eventually(async || {
+                let history = arena.provider.history(wanted).await?;
+                let values: Vec<_> = history.iter().map(|revision| revision.value.as_deref()).collect();
+                ensure!(values == [Some(wanted.as_str())], "the history of {wanted:?} is {values:?}");
+                Ok(())
+            })
+            .await?;
     }
-    let seen = look(&*arena.provider, &keys).await?;
-    for wanted in &keys {
-        let value = present(&seen, wanted)?.value;
-        ensure!(value.as_deref() == Some(wanted.as_str()), "{wanted:?} holds {value:?}");
-    }
-    Ok(())
+    arena
+        .eventually(async || {
+            let seen = look(&*arena.provider, &keys).await?;
+            for wanted in &keys {
+                let value = present(&seen, wanted)?.value;
+                ensure!(value.as_deref() == Some(wanted.as_str()), "{wanted:?} holds {value:?}");
+            }
+            Ok(())
+        })
+        .await
 }

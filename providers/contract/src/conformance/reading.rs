@@ -37,11 +37,17 @@ fn texts(values: &[Option<ReadValue>]) -> Vec<Option<&str>> {
 
 async fn read_of_what_is_served(arena: Arc<Arena>) -> Checked {
     let versions = three(&arena, "a").await?;
-    let values = read(&*arena.provider, &[(&key("a"), None)]).await?;
-    ensure!(texts(&values) == [Some("three")], "read {:?}", texts(&values));
-    let value = values[0].as_ref().ok_or_else(|| Failure::new("checked above"))?;
-    ensure!(value.version == versions[2] && !value.secret, "what is served is {:?}, read {value:?}", versions[2]);
-    Ok(())
+    arena
+        .eventually(async || {
+            let values = read(&*arena.provider, &[(&key("a"), None)]).await?;
+            let [Some(value)] = values.as_slice() else {
+                return Err(Failure::new(format!("one value was asked for: {values:?}")));
+            };
+            ensure!(value.value.expose() == "three", "read {:?}", value.value.expose());
+            ensure!(value.version == versions[2] && !value.secret, "served is {:?}, read {value:?}", versions[2]);
+            Ok(())
+        })
+        .await
 }
 
 async fn read_of_past_versions_keeps_the_order(arena: Arc<Arena>) -> Checked {
