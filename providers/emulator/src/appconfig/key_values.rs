@@ -7,9 +7,7 @@ use serde::Deserialize;
 
 use super::exchange::{Exchange, Listing, continuation, quoted};
 use super::fields::Select;
-use super::model::{
-    Change, Conditions, Content, Id, KeyValue, KeyValueFilter, TextFilter, Verdict, page_etag, page_of,
-};
+use super::model::{Content, Id, KeyValue, KeyValueFilter, Page, TextFilter, Verdict, View, page_etag, page_of};
 use super::reply::{Refused, Reply};
 use super::request::ApiVersion;
 use super::token;
@@ -29,41 +27,38 @@ struct PutBody {
 
 /// Answers `/kv`.
 pub(crate) fn list(exchange: &Exchange<'_>) -> Result<Reply, Refused> {
-    let (asked, store) = (exchange.asked, &*exchange.store);
+    let asked = exchange.asked;
     let select = Select::key_value(asked)?;
     let after = token::position::<Id>(asked.query.get("after"))?;
-    let tags = asked.tags(ApiVersion::V2023November)?;
-    let page = if let Some(name) = asked.query.get("snapshot").filter(|_| asked.version > ApiVersion::V1) {
-        if !tags.is_empty() || ["key", "label"].iter().any(|name| asked.query.get(name).is_some()) {
-            return Err(Refused::invalid("snapshot", "Cannot be combined with key, label or tags"));
-        }
-        let snapshot = store.snapshot(name, exchange.now).ok_or(Refused::NotFound)?;
-        page_of(snapshot.listed(exchange.now).iter().filter(|item| after.as_ref().is_none_or(|after| item.id > *after)))
-    } else {
-        let filter = KeyValueFilter { key: exchange.filter("key")?, label: exchange.filter("label")?, tags };
-        let view = exchange.view()?;
-        // The page borrows the filter only while it is collected.
-        let page = page_of(store.list(&filter, view, after.as_ref()).map(KeyValue::clone));
-        return Ok(exchange.list(key_value_page(&select, asked.version, page.items.iter(), page.more)));
+    // The first version has no snapshots, and ignores the parameter as it does every unknown one.
+    let snapshot = asked.query.get("snapshot").filter(|_| asked.version > ApiVersion::V1);
+    let page = match snapshot {
+        Some(name) => page_of_snapshot(exchange, name, after.as_ref())?,
+        None => page_of_store(exchange, after.as_ref())?,
     };
-    Ok(exchange.list(key_value_page(&select, asked.version, page.items.iter().copied(), page.more)))
+    let after = continuation(page.more, page.items.last().map(|item| &item.id));
+    let etag = page_etag(page.items.iter().map(|item| item.etag.as_str()), after.as_deref());
+    Ok(exchange.list(Listing {
+        media: KEY_VALUE_SET,
+        items: page.items.iter().map(|item| select.write_key_value(item)).collect(),
+        after,
+        etag: (asked.version > ApiVersion::V1).then_some(etag),
+    }))
 }
 
-/// Makes the page of these key-values.
-fn key_value_page<'a>(
-    select: &Select,
-    version: ApiVersion,
-    items: impl DoubleEndedIterator<Item = &'a KeyValue> + Clone,
-    more: bool,
-) -> Listing {
-    let after = continuation(more, items.clone().next_back().map(|item| &item.id));
-    let etag = page_etag(items.clone().map(|item| item.etag.as_str()), after.as_deref());
-    Listing {
-        media: KEY_VALUE_SET,
-        items: items.map(|item| select.write_key_value(item)).collect(),
-        after,
-        etag: (version > ApiVersion::V1).then_some(etag),
+fn page_of_store(exchange: &Exchange<'_>, after: Option<&Id>) -> Result<Page<KeyValue>, Refused> {
+    let tags = exchange.asked.tags(ApiVersion::V2023November)?;
+    let filter = KeyValueFilter { key: exchange.filter("key")?, label: exchange.filter("label")?, tags };
+    Ok(page_of(exchange.store.list(&filter, exchange.view()?, after).cloned()))
+}
+
+fn page_of_snapshot(exchange: &Exchange<'_>, name: &str, after: Option<&Id>) -> Result<Page<KeyValue>, Refused> {
+    if ["key", "label", "tags"].iter().any(|name| exchange.asked.query.get(name).is_some()) {
+        return Err(Refused::invalid("snapshot", "Cannot be combined with key, label or tags"));
     }
+    let snapshot = exchange.store.snapshot(name, exchange.now).ok_or(Refused::NotFound)?;
+    let listed = snapshot.listed(exchange.now).iter();
+    Ok(page_of(listed.filter(|item| after.is_none_or(|after| item.id > *after)).cloned()))
 }
 
 /// Answers `GET /kv/{key}`.
@@ -107,7 +102,7 @@ pub(crate) fn put(exchange: &mut Exchange<'_>, key: &str) -> Result<Reply, Refus
 pub(crate) fn delete(exchange: &mut Exchange<'_>, key: &str) -> Result<Reply, Refused> {
     let select = Select::key_value(exchange.asked)?;
     let id = Id { key: key.to_owned(), label: exchange.asked.label() };
-    let existing = exchange.store.get(&id, super::model::View::Now).cloned();
+    let existing = exchange.store.get(&id, View::Now).cloned();
     let change = exchange.store.plan_delete(id, &exchange.asked.conditions(), exchange.now)?;
     exchange.commit(&change)?;
     Ok(existing.map_or_else(|| Reply::empty(StatusCode::NO_CONTENT), |item| write(&select, &item)))
@@ -116,16 +111,16 @@ pub(crate) fn delete(exchange: &mut Exchange<'_>, key: &str) -> Result<Reply, Re
 /// Answers `/locks/{key}`: PUT locks, DELETE unlocks.
 pub(crate) fn lock(exchange: &mut Exchange<'_>, key: &str) -> Result<Reply, Refused> {
     let id = Id { key: key.to_owned(), label: exchange.asked.label() };
-    let conditions: Conditions = exchange.asked.conditions();
+    let conditions = exchange.asked.conditions();
     let locked = *exchange.asked.method == Method::PUT;
-    let change: Change = exchange.store.plan_lock(id.clone(), locked, &conditions, exchange.now)?;
+    let change = exchange.store.plan_lock(id.clone(), locked, &conditions, exchange.now)?;
     exchange.commit(&change)?;
     answer_current(exchange, &id)
 }
 
 fn answer_current(exchange: &Exchange<'_>, id: &Id) -> Result<Reply, Refused> {
     let select = Select::key_value(exchange.asked)?;
-    let item = exchange.store.get(id, super::model::View::Now).ok_or(Refused::NotFound)?;
+    let item = exchange.store.get(id, View::Now).ok_or(Refused::NotFound)?;
     Ok(write(&select, item))
 }
 

@@ -1,6 +1,6 @@
 //! Throughput limits: what a store answers when asked too fast.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Throughput limits of each store; none by default.
 ///
@@ -31,32 +31,32 @@ impl Limiter {
     }
 }
 
-/// A token bucket that holds one second's worth.
+/// A bucket of one second's worth, kept as the time at which it will be full again.
+///
+/// Whole nanoseconds rather than fractions of a token: the wait that was told must be enough.
 #[derive(Debug)]
 struct Bucket {
-    rate: f64,
-    tokens: f64,
-    filled: Timestamp,
+    interval: SignedDuration,
+    full_at: Timestamp,
 }
 
 impl Bucket {
     fn full(rate: f64, now: Timestamp) -> Self {
         // A rate of nothing, or nonsense, would never let anything through.
         let rate = if rate.is_finite() { rate.max(0.001) } else { f64::MAX };
-        Self { rate, tokens: rate.max(1.0), filled: now }
+        Self { interval: SignedDuration::from_secs_f64(1.0 / rate), full_at: now }
     }
 
     fn take(&mut self, now: Timestamp) -> Result<(), u64> {
-        let passed = now.duration_since(self.filled).as_secs_f64().max(0.0);
-        self.filled = self.filled.max(now);
-        self.tokens = (self.tokens + passed * self.rate).min(self.rate.max(1.0));
-        if self.tokens >= 1.0 {
-            self.tokens -= 1.0;
-            return Ok(());
+        let room = (SignedDuration::from_secs(1) - self.interval).max(SignedDuration::ZERO);
+        let full_at = self.full_at.max(now);
+        let wait = full_at.duration_since(now) - room;
+        if wait > SignedDuration::ZERO {
+            let nanos = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+            return Err(nanos.div_ceil(1_000_000));
         }
-        let millis = ((1.0 - self.tokens) / self.rate * 1_000.0).ceil();
-        // The saturating cast is meant: no wait is longer than the largest number.
-        Err((millis as u64).max(1))
+        self.full_at = full_at.saturating_add(self.interval).unwrap_or(Timestamp::MAX);
+        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn load(persist: &Persist) -> Result<BTreeMap<String, Store>, Persist
     let mut stores: BTreeMap<String, Store> = BTreeMap::new();
     // Rows come ordered by key, so each store's revisions by number.
     for (key, revision) in persist.load_all::<Revision>(REVISIONS)? {
-        stores.entry(store_of(&key)).or_default().apply(Change::Write(revision));
+        stores.entry(store_of(&key)).or_default().apply(Change::Write(Box::new(revision)));
     }
     for (key, snapshot) in persist.load_all::<Snapshot>(SNAPSHOTS)? {
         stores.entry(store_of(&key)).or_default().apply(Change::Keep(Box::new(snapshot)));

@@ -20,7 +20,7 @@ mod tag_filter;
 pub(crate) use condition::{Condition, Conditions, Verdict};
 pub(crate) use filter::TextFilter;
 pub(crate) use item::{Content, Id, KeyValue};
-pub(crate) use page::{page_etag, page_of};
+pub(crate) use page::{Page, page_etag, page_of};
 pub(crate) use select::KeyValueFilter;
 pub use snapshot::SnapshotFailure;
 pub(crate) use snapshot::{Composition, CreateSnapshot, MAX_SNAPSHOT_BYTES, Snapshot, SnapshotFilter, SnapshotState};

@@ -70,7 +70,7 @@ pub(crate) enum Change {
     /// Nothing: the store already is as asked, and stays untouched.
     Nothing,
     /// A new revision.
-    Write(Revision),
+    Write(Box<Revision>),
     /// A new or changed snapshot.
     Keep(Box<Snapshot>),
 }
@@ -287,7 +287,7 @@ impl Store {
             Change::Write(revision) => {
                 self.last_seq = self.last_seq.max(revision.seq);
                 self.last_at = self.last_at.max(Some(revision.at));
-                self.histories.entry(revision.id.clone()).or_default().push(revision);
+                self.histories.entry(revision.id.clone()).or_default().push(*revision);
             }
             Change::Keep(snapshot) => {
                 self.snapshots.insert(snapshot.name.clone(), *snapshot);
@@ -335,7 +335,7 @@ impl Store {
         let seq = self.last_seq + 1;
         let at = self.last_at.map_or(now, |last| last.max(now));
         let item = content.map(|(content, locked)| KeyValue::written(id.clone(), content, locked, seq, at));
-        Change::Write(Revision { seq, id, at, item })
+        Change::Write(Box::new(Revision { seq, id, at, item }))
     }
 
     /// Collects what the filters select; with composition `key` a later filter replaces what an earlier one chose.

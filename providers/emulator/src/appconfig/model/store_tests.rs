@@ -101,8 +101,8 @@ fn revisions_are_newest_first_without_deletions() {
 fn revisions_expire_unless_current() {
     let mut store = Store::default();
     put(&mut store, "k", "1", 0);
-    put(&mut store, "k", "2", DAY);
     put(&mut store, "gone", "1", 0);
+    put(&mut store, "k", "2", DAY);
     delete(&mut store, "gone", DAY);
     assert_eq!(history(&store, 7 * DAY - 1), ["gone=1", "k=2", "k=1"]);
     assert_eq!(history(&store, 7 * DAY), ["k=2"]);
