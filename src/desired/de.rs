@@ -10,7 +10,7 @@ use indexmap::map;
 use serde::de::{DeserializeOwned, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor, value};
 use serde::forward_to_deserialize_any;
 
-use super::nearest::suggest;
+use super::nearest::{did_you_mean, suggest};
 use super::problem::Issue;
 use super::tree::{Data, Map, Member, Node, NumberValue, Span};
 
@@ -20,19 +20,32 @@ use super::tree::{Data, Map, Member, Node, NumberValue, Span};
 pub(super) fn decode<T: DeserializeOwned>(node: &Node, place: Span, issues: &mut Vec<Issue>) -> Option<T> {
     let unknown = RefCell::new(Vec::new());
     let decoded = T::deserialize(De { node, unknown: &unknown });
-    issues.append(&mut unknown.into_inner());
+    let mut unknown = unknown.into_inner();
+    let is_explained =
+        |error: &DeError| error.missing.is_some_and(|field| unknown.iter().any(|issue| suggests(issue, field)));
+    let decoded = decoded.map_err(|error| (is_explained(&error), error));
+    issues.append(&mut unknown);
     match decoded {
         Ok(value) => Some(value),
-        Err(error) => {
+        // The misspelt field says it already.
+        Err((true, _)) => None,
+        Err((false, error)) => {
             issues.push(Issue::at(error.span.unwrap_or(place), error.message).maybe_hint(error.hint));
             None
         }
     }
 }
 
+/// Tells whether an unknown field was probably meant to be this one.
+fn suggests(issue: &Issue, field: &str) -> bool {
+    issue.hint.as_deref() == Some(&did_you_mean(field))
+}
+
 /// What is wrong with a node.
 #[derive(Debug)]
 struct DeError {
+    /// The field that is missing, if that is what is wrong.
+    missing: Option<&'static str>,
     message: String,
     hint: Option<String>,
     span: Option<Span>,
@@ -40,7 +53,7 @@ struct DeError {
 
 impl DeError {
     fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, span: None }
+        Self { missing: None, message: message.into(), hint: None, span: None }
     }
 
     fn hint(mut self, hint: Option<String>) -> Self {
@@ -81,7 +94,7 @@ impl serde::de::Error for DeError {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new(format!("missing field `{field}`"))
+        Self { missing: Some(field), ..Self::new(format!("missing field `{field}`")) }
     }
 }
 
@@ -135,6 +148,7 @@ impl<'de> serde::Deserializer<'de> for De<'_> {
             Data::Number(number) if matches!(number.value, NumberValue::Integer(value) if value >= 0) => {
                 self.deserialize_any(visitor)
             }
+            Data::Number(_) => Err(DeError::new("expected a whole number, 0 or more").or_at(self.node.span)),
             _ => Err(self.expected("a whole number, 0 or more")),
         }
     }
@@ -198,7 +212,7 @@ impl<'de> serde::Deserializer<'de> for De<'_> {
             self.unknown.borrow_mut().push(unknown_field(name, member.key, fields));
         }
         let members = Members { known: Some(fields), ..Members::of(map, self.unknown) };
-        visitor.visit_map(members).map_err(|error| match error.message.starts_with("missing field") {
+        visitor.visit_map(members).map_err(|error| match error.missing.is_some() {
             // A map's own span begins at its first key, which is not what is missing.
             true => error,
             false => error.or_at(self.node.span),

@@ -16,14 +16,14 @@ use crate::model::desired::{Entry, FileDigest, Policy, TargetConfig};
 const KEPT: usize = 16;
 
 /// What makes two values the same: the canonical text, or for a secret where it is read from.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Identity<'a> {
+#[derive(Debug)]
+pub(super) enum Identity {
     /// The value in its canonical form.
-    Value(&'a str),
+    Value(String),
     /// The reference as the author wrote it, and whether a final newline is dropped.
     Secret {
         /// `env:NAME` or `file:PATH`.
-        reference: &'a str,
+        reference: String,
         /// The entry's `trim`.
         trim: bool,
     },
@@ -37,7 +37,7 @@ pub(super) struct Digest {
 
 impl Digest {
     /// Adds an entry of one target.
-    pub(super) fn add(&mut self, place: &Place, key: &Key, entry: &Entry, identity: Identity<'_>) {
+    pub(super) fn add(&mut self, place: &Place, key: &Key, entry: &Entry, identity: &Identity) {
         let value = match identity {
             Identity::Value(text) => json!({ "value": text }),
             Identity::Secret { reference, trim } => json!({ "secret": reference, "trim": trim }),

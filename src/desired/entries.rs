@@ -7,26 +7,24 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::path::Path;
 
-use repin_provider::{Content, Key, Refusal, Secret, TargetName, Tier, Value};
+use repin_provider::{Content, Key, Refusal, TargetName, Tier};
 
 use super::Env;
+use super::content::{self, Outside, field_span, source_span};
 use super::de::decode;
-use super::digest::{Digest, Identity};
+use super::digest::Digest;
 use super::file::{self, CHOOSING, ValueFrom};
 use super::merge::merge_fields;
-use super::nearest::{nearest, suggest};
+use super::nearest::suggest;
 use super::pattern::Pattern;
 use super::problem::Issue;
 use super::read::Values;
-use super::render::escape_references;
 use super::source::Sources;
 use super::targets::{Declared, Selector};
 use super::tree::{Data, Map, Member, Node, Span};
-use super::value::{self, Rendered};
-use crate::model::desired::{Adopt, Entry, EntryKind, TargetConfig};
+use crate::model::desired::{Adopt, Entry, TargetConfig};
 
 /// What the entries come to.
 #[derive(Debug, Default)]
@@ -76,15 +74,6 @@ struct Declaration<'a> {
 struct Effective<'a> {
     node: Cow<'a, Node>,
     raw: Cow<'a, file::Entry>,
-}
-
-/// Where a value is read from.
-struct Reference {
-    text: Rc<Secret>,
-    /// For people, with the path as it was opened.
-    shown: String,
-    /// As the author wrote it, the same on every host.
-    authored: String,
 }
 
 struct Resolver<'a, 'i> {
@@ -320,11 +309,28 @@ impl<'a> Resolver<'a, '_> {
         target: &'a Declared,
         effective: &Effective<'_>,
         key: &Key,
-        file: Option<(&PathBuf, &str)>,
+        found: Option<(&Path, &str)>,
     ) {
+        if content::is_misspelt(&effective.node) {
+            return;
+        }
         let before = self.issues.len();
-        match self.entry(declaration, target, effective, key, file) {
-            Ok(entry) => self.insert(declaration, target, key, entry),
+        let request = content::Request {
+            place: declaration.place,
+            key,
+            target,
+            node: &effective.node,
+            raw: &effective.raw,
+            pin: declaration.raw.pin.as_ref().and_then(|pins| pins.get(target.name.as_str())),
+            found,
+            adopt: self.context.adopt,
+        };
+        let Context { env, sources, .. } = *self.context;
+        match content::make(request, Outside { env, sources, values: &mut self.out.values }) {
+            Ok((entry, identity)) => {
+                self.out.digest.add(&target.place, key, &entry, &identity);
+                self.insert(declaration, target, key, entry);
+            }
             Err(issue) => self.issues.push(*issue),
         }
         for issue in &mut self.issues[before..] {
@@ -333,124 +339,19 @@ impl<'a> Resolver<'a, '_> {
         }
     }
 
-    fn entry(
-        &mut self,
-        declaration: &Declaration<'a>,
-        target: &Declared,
-        effective: &Effective<'_>,
-        key: &Key,
-        file: Option<(&PathBuf, &str)>,
-    ) -> Result<Entry, Box<Issue>> {
-        let (node, raw) = (effective.node.as_ref(), effective.raw.as_ref());
-        let place = declaration.place;
-        let secret = raw.secret == Some(true);
-        let is_ssm = matches!(target.config, TargetConfig::AwsSsm(_));
-        check_secret(node, place, secret, is_ssm, raw, key, target)?;
-        let (literal, source) = one_source(node, place, raw, &target.name)?;
-        let kind = kind_of(raw, literal);
-        check_kind(kind, node, place, is_ssm, &target.name)?;
-        let trim = raw.trim == Some(true);
-        let reference = match (literal, source) {
-            (None, Some(source)) => Some(self.read(source, node, place, file)?),
-            _ => None,
-        };
-        let rendered = match (&reference, literal) {
-            (Some(reference), _) => value::from_text(kind, trim, reference.text.expose()).map_err(|message| {
-                Issue::at(field_span(node, "value_from", place), format!("{}: {message}", reference.shown))
-            })?,
-            (None, Some(member)) => value::from_node(kind, trim, &member.node)?,
-            (None, None) => unreachable!("one of the two is there"),
-        };
-        let (text, canonical) = (stored_text(&rendered, kind, is_ssm), rendered.canonical);
-        let entry = Entry {
-            kind,
-            value: if secret { Value::Secret(Secret::new(text)) } else { Value::Plain(text) },
-            source: reference.as_ref().map(|reference| reference.shown.clone()),
-            content_type: (!is_ssm).then(|| stored_type(raw, kind)).flatten(),
-            adopt: raw.adopt.unwrap_or(self.context.adopt),
-            tier: raw.tier.filter(|_| is_ssm),
-            description: raw.description.clone(),
-            tags: raw.tags.clone(),
-            pin: declaration.raw.pin.as_ref().and_then(|pins| pins.get(target.name.as_str())).map(|pin| pin.0.clone()),
-        };
-        let identity = match &reference {
-            Some(reference) if secret => Identity::Secret { reference: &reference.authored, trim },
-            _ => Identity::Value(&canonical),
-        };
-        self.out.digest.add(&target.place, key, &entry, identity);
-        Ok(entry)
-    }
-
-    /// Reads a value from where the entry says.
-    fn read(
-        &mut self,
-        source: &ValueFrom,
-        node: &Node,
-        place: Span,
-        file: Option<(&PathBuf, &str)>,
-    ) -> Result<Reference, Box<Issue>> {
-        let (field, found) = match (source, file) {
-            (ValueFrom::Env(name), _) => ("env", self.read_env(name)),
-            (ValueFrom::File(path), _) => {
-                let span = source_span(node, "file").unwrap_or(place);
-                let opened = self.context.sources.folder(span.file).join(path);
-                ("file", self.read_path(&opened, format!("file:{}", path.display())))
-            }
-            (ValueFrom::Files(glob), Some((path, _))) => {
-                let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-                ("files", self.read_path(path, format!("files:{glob}:{name}")))
-            }
-            (ValueFrom::Files(_), None) => unreachable!("a glob of files is expanded before"),
-        };
-        found.map_err(|(message, hint)| {
-            let span = source_span(node, field).unwrap_or(place);
-            Box::new(Issue::at(span, message).maybe_hint(hint))
-        })
-    }
-
-    fn read_env(&self, name: &str) -> Result<Reference, (String, Option<String>)> {
-        let is_name = !name.is_empty()
-            && !name.starts_with(|c: char| c.is_ascii_digit())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !is_name {
-            // What stands here may be the secret itself.
-            let hint = "`env` takes the name of a variable, never its value";
-            return Err(("this is not the name of an environment variable".to_owned(), Some(hint.to_owned())));
-        }
-        let reference = format!("env:{name}");
-        match (self.context.env)(name) {
-            Some(value) if value.is_empty() => Err((format!("the environment variable `{name}` is empty"), None)),
-            Some(value) => {
-                Ok(Reference { text: Rc::new(Secret::new(value)), shown: reference.clone(), authored: reference })
-            }
-            None => Err((
-                format!("the environment variable `{name}` is not set"),
-                Some("set it where repin runs, or read the value with `value_from: { file: PATH }`".to_owned()),
-            )),
-        }
-    }
-
-    fn read_path(&mut self, path: &Path, authored: String) -> Result<Reference, (String, Option<String>)> {
-        let shown = path.display();
-        match self.out.values.file(path) {
-            Ok(text) if text.expose().is_empty() => Err((format!("`{shown}` is empty"), None)),
-            Ok(text) => Ok(Reference { text, shown: format!("file:{shown}"), authored }),
-            Err(message) => {
-                let hint = "a path is relative to the file that names it";
-                Err((format!("cannot read `{shown}`: {message}"), Some(hint.to_owned())))
-            }
-        }
-    }
-
     fn insert(&mut self, declaration: &Declaration<'a>, target: &'a Declared, key: &Key, entry: Entry) {
         self.audit(declaration, target, key, &entry);
         let native = native_name(&target.config, key);
         if let Some((other, claimed)) = self.natives.get(&native) {
-            let message = match *other == target.name.as_str() {
-                true => format!("`{key}` is made twice on `{other}`: `{claimed}` has the same name in the store"),
-                false => format!("the same name in the store as `{claimed}` on `{other}`"),
+            let (message, hint) = match *other == target.name.as_str() {
+                true => {
+                    (format!("`{key}` is made a second time"), "two patterns find files for it; narrow one of them")
+                }
+                false => (
+                    format!("the same name in the store as `{claimed}` on `{other}`"),
+                    "one name in a store belongs to one entry; rename one, or change a prefix",
+                ),
             };
-            let hint = "one name in a store belongs to one entry; rename one, or change a prefix";
             self.issues.push(Issue::at(declaration.place, message).hint(hint));
             return;
         }
@@ -459,7 +360,7 @@ impl<'a> Resolver<'a, '_> {
     }
 
     fn audit(&mut self, declaration: &Declaration<'_>, target: &Declared, key: &Key, entry: &Entry) {
-        let content = content(entry);
+        let content = stored(entry);
         let refusals = match &target.config {
             TargetConfig::AwsSsm(config) => repin_aws_ssm::audit(config, key, &content),
             TargetConfig::AzureAppConfiguration(config) => repin_azure_app_configuration::audit(config, key, &content),
@@ -481,7 +382,7 @@ impl<'a> Resolver<'a, '_> {
                     repin_aws_ssm::audit_count(entries.len() - advanced, advanced)
                 }
                 TargetConfig::AzureAppConfiguration(config) => {
-                    let size = |(key, entry)| repin_azure_app_configuration::size(config, key, &content(entry));
+                    let size = |(key, entry)| repin_azure_app_configuration::size(config, key, &stored(entry));
                     repin_azure_app_configuration::audit_total(config, entries.iter().map(size).sum())
                 }
             };
@@ -493,7 +394,7 @@ impl<'a> Resolver<'a, '_> {
     }
 }
 
-fn content(entry: &Entry) -> Content {
+fn stored(entry: &Entry) -> Content {
     Content {
         value: entry.value.clone(),
         content_type: entry.content_type.clone(),
@@ -501,14 +402,6 @@ fn content(entry: &Entry) -> Content {
         description: entry.description.clone(),
         tier: entry.tier,
     }
-}
-
-fn field_span(node: &Node, field: &str, place: Span) -> Span {
-    node.get(field).map_or(place, |member| member.key)
-}
-
-fn source_span(node: &Node, field: &str) -> Option<Span> {
-    Some(node.get("value_from")?.node.get(field)?.node.span)
 }
 
 fn native_name(config: &TargetConfig, key: &Key) -> String {
@@ -522,98 +415,4 @@ fn native_name(config: &TargetConfig, key: &Key) -> String {
             format!("{}\0{label}\0{}{joined}{key}", config.endpoint.to_lowercase(), config.prefix)
         }
     }
-}
-
-/// Refuses a secret that would not stay one.
-fn check_secret(
-    node: &Node,
-    place: Span,
-    secret: bool,
-    is_ssm: bool,
-    raw: &file::Entry,
-    key: &Key,
-    target: &Declared,
-) -> Result<(), Box<Issue>> {
-    if !secret {
-        return Ok(());
-    }
-    let name = &target.name;
-    let span = field_span(node, "secret", place);
-    if let Some(value) = node.get("value") {
-        let hint = "read it with `value_from: { env: NAME }` or `value_from: { file: PATH }`";
-        let message = "a secret's value does not belong into the file";
-        return Err(Box::new(Issue::at(value.key, message).hint(hint)));
-    }
-    if !is_ssm {
-        let message = format!("App Configuration keeps no secrets, and `{key}` goes to `{name}`");
-        let hint = format!(
-            "keep it in Key Vault and refer to it: per_target: {{ {name}: {{ type: key-vault-reference, secret: false, \
-             value: \"https://NAME.vault.azure.net/secrets/SECRET\" }} }}; or leave `{name}` out of `targets`"
-        );
-        return Err(Box::new(Issue::at(span, message).hint(hint)));
-    }
-    if raw.kind == Some(EntryKind::KeyVaultReference) {
-        return Err(Box::new(Issue::at(span, "a reference is no secret").hint("drop `secret`")));
-    }
-    Ok(())
-}
-
-/// Returns the one place that an entry's value comes from.
-fn one_source<'n>(
-    node: &'n Node,
-    place: Span,
-    raw: &'n file::Entry,
-    target: &TargetName,
-) -> Result<(Option<&'n Member>, Option<&'n ValueFrom>), Box<Issue>> {
-    match (node.get("value"), &raw.value_from) {
-        (Some(value), Some(_)) => {
-            let hint = "a value stands in the file or is read from elsewhere; keep one of the two";
-            Err(Box::new(Issue::at(value.key, "both `value` and `value_from`").hint(hint)))
-        }
-        (None, None) => Err(Box::new(no_value(node, place, target))),
-        (Some(value), None) if value.node.is_null() && raw.kind != Some(EntryKind::Json) => {
-            let hint = "to store JSON's null say `type: json`; to drop the entry set the entry itself to null";
-            Err(Box::new(Issue::at(value.key, "`value` is empty").hint(hint)))
-        }
-        (value, source) => Ok((value, source.as_ref())),
-    }
-}
-
-fn no_value(node: &Node, place: Span, target: &TargetName) -> Issue {
-    let message = format!("no `value` and no `value_from` for `{target}`");
-    let fields = node.map().into_iter().flat_map(|map| map.keys().map(String::as_str));
-    let slip =
-        fields.clone().find(|name| matches!(nearest(name, ["value", "value_from"]), Some(near) if near != *name));
-    let hint = match slip {
-        Some(slip) => format!("is `{slip}` meant to be it?"),
-        None => "give one, or leave the target out of `targets`".to_owned(),
-    };
-    Issue::at(place, message).hint(hint)
-}
-
-fn kind_of(raw: &file::Entry, literal: Option<&Member>) -> EntryKind {
-    let default = match literal {
-        Some(member) if member.node.text().is_none() => EntryKind::Json,
-        _ => EntryKind::Text,
-    };
-    raw.kind.unwrap_or(default)
-}
-
-fn check_kind(kind: EntryKind, node: &Node, place: Span, is_ssm: bool, target: &TargetName) -> Result<(), Box<Issue>> {
-    if kind == EntryKind::KeyVaultReference && is_ssm {
-        let span = field_span(node, "type", place);
-        let message = format!("only App Configuration knows Key Vault references, and `{target}` is SSM");
-        let hint =
-            format!("set the type below `per_target` for App Configuration, or leave `{target}` out of `targets`");
-        return Err(Box::new(Issue::at(span, message).hint(hint)));
-    }
-    Ok(())
-}
-
-fn stored_text(rendered: &Rendered, kind: EntryKind, is_ssm: bool) -> String {
-    if is_ssm && kind.is_json() { escape_references(&rendered.text) } else { rendered.text.clone() }
-}
-
-fn stored_type(raw: &file::Entry, kind: EntryKind) -> Option<String> {
-    raw.content_type.clone().or_else(|| value::content_type(kind).map(str::to_owned))
 }

@@ -17,6 +17,10 @@ use crate::model::desired::{Adopt, EntryKind, Policy};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "repin configuration", extend("$id" = "https://github.com/repin-dev/repin/schema/1"))]
+#[expect(
+    dead_code,
+    reason = "says which sections there are; each is taken from the tree, so that one flaw hides no other"
+)]
 pub(super) struct File {
     /// The version of this format.
     #[schemars(with = "Version")]
@@ -68,6 +72,10 @@ pub(super) const PROVIDERS: [&str; 2] = ["aws-ssm", "azure-app-configuration"];
 #[schemars(example = serde_json::json!({ "secret": true, "value_from": { "env": "OPENAI_API_KEY" }, "targets": ["aws-*"] }))]
 pub(super) struct Entry {
     /// The value itself: text, or anything that JSON can hold. Never a secret.
+    #[expect(
+        dead_code,
+        reason = "says that the field is there; the value is taken from the tree as the author wrote it"
+    )]
     pub(super) value: Option<Authored>,
     /// Where the value is read from. Something missing or empty is an error.
     pub(super) value_from: Option<ValueFrom>,
@@ -84,6 +92,7 @@ pub(super) struct Entry {
     pub(super) targets: Option<Vec<String>>,
     /// Other fields for some targets, by name or glob. They are laid over this entry's own as a later file is: the
     /// longest pattern last, an exact name after every glob. Null drops what an earlier file said.
+    #[expect(dead_code, reason = "checks the layers' types; they are laid over each other in the tree")]
     pub(super) per_target: Option<BTreeMap<String, Option<Entry>>>,
     /// The native version that a target serves, by the target's name, whatever the value says.
     pub(super) pin: Option<BTreeMap<String, NativeVersion>>,

@@ -7,6 +7,7 @@
 //!
 //! Everything is pure but `read.rs`. Every problem is found in one go, says where it stands, and shows no value.
 
+mod content;
 mod de;
 mod digest;
 mod entries;

@@ -21,10 +21,15 @@ fn distance(given: &str, candidate: &str) -> usize {
 /// Asks whether the nearest candidate was meant, or lists them all.
 pub(super) fn suggest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
     if let Some(near) = nearest(given, candidates.clone()) {
-        return Some(format!("did you mean `{near}`?"));
+        return Some(did_you_mean(near));
     }
     let names: Vec<_> = candidates.into_iter().map(|name| format!("`{name}`")).collect();
     (!names.is_empty()).then(|| format!("known here: {}", names.join(", ")))
+}
+
+/// Asks whether a name was meant.
+pub(super) fn did_you_mean(name: &str) -> String {
+    format!("did you mean `{name}`?")
 }
 
 #[cfg(test)]

@@ -116,6 +116,9 @@ impl Source {
 
 fn excerpt(line: &str, span: Span, masked: &[Span]) -> Option<Excerpt> {
     let row = span.start.line;
+    // A quoted value's span covers the blanks behind it.
+    let masked: Vec<_> = masked.iter().map(|mask| without_blanks(line, row, *mask)).collect();
+    let span = without_blanks(line, row, span);
     let hidden = |column: u32| masked.iter().find(|span| covers(span, Pos { line: row, column }));
     let mut text = String::new();
     let mut offset = None;
@@ -142,6 +145,16 @@ fn excerpt(line: &str, span: Span, masked: &[Span]) -> Option<Excerpt> {
     }
     let offset = offset.unwrap_or_else(|| text.chars().count());
     (!text.trim().is_empty()).then(|| Excerpt { text: text.trim_end().to_owned(), offset, length: length.max(1) })
+}
+
+fn without_blanks(line: &str, row: u32, mut span: Span) -> Span {
+    if span.start.line == row && span.end.line == row {
+        let end = (span.end.column as usize).saturating_sub(1);
+        let blanks = line.chars().take(end).collect::<Vec<_>>().iter().rev().take_while(|c| c.is_whitespace()).count();
+        let shorter = span.end.column.saturating_sub(u32::try_from(blanks).unwrap_or(0));
+        span.end.column = shorter.max(span.start.column);
+    }
+    span
 }
 
 fn covers(span: &Span, pos: Pos) -> bool {

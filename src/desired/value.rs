@@ -2,10 +2,10 @@
 
 use url::Url;
 
+use super::json;
 use super::problem::Issue;
 use super::render;
 use super::tree::{Node, Pos, Span};
-use super::{json, problem};
 use crate::model::desired::EntryKind;
 
 /// Content types that App Configuration's readers recognise, byte for byte (some compare the whole string).
@@ -79,7 +79,7 @@ fn without_newline(text: &str) -> &str {
 
 fn parsed(kind: EntryKind, text: &str) -> Result<Rendered, String> {
     let at = |pos: Pos| format!("line {}, column {}", pos.line, pos.column);
-    let mut issues: Vec<problem::Issue> = Vec::new();
+    let mut issues: Vec<Issue> = Vec::new();
     let node = json::parse(text, 0, &mut issues)
         .map_err(|error| format!("not JSON: {} at {}", error.message, at(error.pos)))?;
     if let Some(Issue { span: Some(Span { start, .. }), .. }) = issues.first() {

@@ -147,7 +147,7 @@ fn audit_value(config: &Config, content: &Content) -> Vec<Refusal> {
     let value = content.value.expose();
     let mut refusals = Vec::new();
     if value.is_empty() {
-        refusals.push(refusal("SSM holds no empty value", "drop the entry, or say what empty means to its readers"));
+        refusals.push(refusal("the value is empty", "drop the entry, or say what empty means to its readers"));
     }
     let tier = content.tier.or(config.tier).unwrap_or(Tier::Standard);
     let (max, way_out) = match tier {

@@ -30,7 +30,7 @@ pub fn audit(config: &Config, key: &Key, content: &Content) -> Vec<Refusal> {
         ));
     }
     if content.value.expose().is_empty() {
-        refusals.push(refusal("an empty value", "drop the entry, or say what empty means to its readers"));
+        refusals.push(refusal("the value is empty", "drop the entry, or say what empty means to its readers"));
     }
     if content.content_type.as_ref().is_some_and(|text| text.chars().any(char::is_control)) {
         refusals.push(refusal("the content type holds control characters", "write it on one line"));
