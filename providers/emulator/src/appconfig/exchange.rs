@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::AppConfig;
 use super::model::{Change, Store, TextFilter, Verdict, View};
-use super::reply::{MEMENTO_DATETIME, Refused, Reply, SYNC_TOKEN};
+use super::reply::{MEMENTO_DATETIME, Refused, Reply};
 use super::request::Asked;
 use super::{tables, token};
 use crate::server::http_date;
@@ -37,10 +37,8 @@ impl Exchange<'_> {
         if let Some(instant) = self.asked.instant()? {
             return Ok(View::before(instant, &self.app.rules, self.now));
         }
-        let Some(lag) = self.app.stale_reads else { return Ok(View::Now) };
-        let seen = token::synced(self.store_name, self.asked.headers(&SYNC_TOKEN));
-        let until = self.now.checked_sub(jiff::SignedDuration::try_from(lag).unwrap_or(jiff::SignedDuration::MAX));
-        Ok(View::Settled { seen, until: until.unwrap_or(Timestamp::MIN) })
+        let lagging = self.app.lagging_view(self.asked.headers, self.store_name, self.now);
+        Ok(lagging.unwrap_or(View::Now))
     }
 
     /// Parses a filter parameter.

@@ -28,8 +28,8 @@ use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, header};
-use jiff::Timestamp;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use jiff::{SignedDuration, Timestamp};
 
 pub use model::SnapshotFailure;
 pub use rates::AppConfigRates;
@@ -41,7 +41,7 @@ use crate::persist::{Persist, PersistError};
 use crate::server::{Refusal, http_date};
 use auth::Caller;
 use exchange::Exchange;
-use model::{Rules, Store};
+use model::{Rules, Store, View};
 use rates::Limiter;
 use reply::{Refused, Reply, SYNC_TOKEN};
 use request::{Asked, Resource};
@@ -171,16 +171,28 @@ impl AppConfig {
                 self.exchange(store, caller, parts, body, now).unwrap_or_else(Refused::into_reply)
             }
         };
-        let last_seq = state.stores.get(&caller.store).map_or(0, Store::last_seq);
-        (reply, token::sync(&caller.store, last_seq))
+        let store = state.stores.get(&caller.store);
+        let vouched = store.map_or(0, |store| match self.lagging_view(&parts.headers, &caller.store, now) {
+            // A lagging answer must not vouch for what it does not show.
+            Some(view) if !is_write(&parts.method) => store.newest_seq(view),
+            _ => store.last_seq(),
+        });
+        (reply, token::sync(&caller.store, vouched))
+    }
+
+    /// Returns what a caller with these sync tokens sees of a store whose reads lag.
+    fn lagging_view(&self, headers: &HeaderMap, store: &str, now: Timestamp) -> Option<View> {
+        let lag = SignedDuration::try_from(self.stale_reads?).unwrap_or(SignedDuration::MAX);
+        let tokens = headers.get_all(SYNC_TOKEN).iter().filter_map(|value| value.to_str().ok());
+        let seen = token::synced(store, tokens);
+        Some(View::Settled { seen, until: now.checked_sub(lag).unwrap_or(Timestamp::MIN) })
     }
 
     /// Asks the limiter, whatever the request is about: the service counts refused ones too.
     fn admit(&self, state: &mut Stores, caller: &Caller, parts: &Parts, now: Timestamp) -> Result<(), Refused> {
         let Some(rates) = self.rates else { return Ok(()) };
         let limiter = state.limiters.entry(caller.store.clone()).or_insert_with(|| Limiter::new(rates, now));
-        let is_write = parts.method != Method::GET && parts.method != Method::HEAD;
-        limiter.take(is_write, now).map_err(|retry_after_ms| Refused::TooMany { retry_after_ms })
+        limiter.take(is_write(&parts.method), now).map_err(|retry_after_ms| Refused::TooMany { retry_after_ms })
     }
 
     fn exchange(
@@ -192,7 +204,7 @@ impl AppConfig {
         now: Timestamp,
     ) -> Result<Reply, Refused> {
         let asked = Asked::parse(parts, body)?;
-        if caller.read_only && asked.is_write() {
+        if caller.read_only && is_write(asked.method) {
             return Err(Refused::Forbidden);
         }
         dispatch(&mut Exchange { app: self, asked: &asked, store_name: &caller.store, store, now })
@@ -246,13 +258,19 @@ async fn serve(State(state): State<Arc<AppConfig>>, request: Request) -> Respons
     answered.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-/// Refuses in the service's format what a test wants refused.
+/// Refuses what a fault wants refused, in the service's own format: some statuses never have a body.
 pub(crate) fn refusal(_call: &Call, refusal: &Refusal) -> Response {
-    let refused = Refused::Custom {
-        status: refusal.status,
-        kind: refusal.code.clone(),
-        title: refusal.message.clone(),
-        retry_after_ms: refusal.retry_after_ms,
+    let refused = match refusal.status {
+        StatusCode::UNAUTHORIZED => Refused::Unauthorized(Some(refusal.message.clone())),
+        StatusCode::FORBIDDEN => Refused::Forbidden,
+        StatusCode::NOT_FOUND => Refused::NotFound,
+        StatusCode::PRECONDITION_FAILED => Refused::Precondition,
+        status => Refused::Custom {
+            status,
+            kind: refusal.code.clone(),
+            title: refusal.message.clone(),
+            retry_after_ms: refusal.retry_after_ms,
+        },
     };
     sync_less(refused.into_reply()).into_response(true)
 }
@@ -262,9 +280,42 @@ fn sync_less(reply: Reply) -> Reply {
     reply.with(SYNC_TOKEN, &token::sync("", 0))
 }
 
+fn is_write(method: &Method) -> bool {
+    *method != Method::GET && *method != Method::HEAD
+}
+
 fn finish(reply: Reply, with_body: bool, now: Timestamp) -> Response {
     let mut response = reply.into_response(with_body);
     let date: HeaderValue = http_date(now);
     response.headers_mut().insert(header::DATE, date);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, retry_after_ms: Option<u64>) -> Response {
+        let call = Call { index: 1, service: "appconfig".into(), operation: "GET /kv".into(), name: None };
+        let status = StatusCode::from_u16(status).unwrap();
+        let (code, message) = ("server-busy".to_owned(), "Busy".to_owned());
+        refusal(&call, &Refusal { status, code, message, retry_after_ms })
+    }
+
+    async fn body(response: Response) -> String {
+        String::from_utf8(to_bytes(response.into_body(), MAX_BODY).await.unwrap().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn faults_speak_as_the_service_does() {
+        let busy = refused(503, Some(1_500));
+        assert_eq!(busy.headers()["retry-after-ms"], "1500");
+        assert!(busy.headers().contains_key(SYNC_TOKEN));
+        let problem: serde_json::Value = serde_json::from_str(&body(busy).await).unwrap();
+        assert_eq!(problem["type"], "https://azconfig.io/errors/server-busy");
+        assert_eq!(problem["status"], 503);
+        let forbidden = refused(403, None);
+        assert!(forbidden.headers().contains_key(SYNC_TOKEN));
+        assert_eq!(body(forbidden).await, "");
+    }
 }

@@ -129,7 +129,7 @@ impl Resource {
 /// Names what a request asks for, such as `PUT /kv/{key}`, before anything is checked.
 pub(crate) fn identify(parts: &Parts, _body: &[u8]) -> Operation {
     let resource = Resource::parse(parts.uri.path()).ok();
-    let pattern = resource.as_ref().map_or("(unknown)", Resource::pattern);
+    let pattern = resource.as_ref().map_or("/{unknown}", Resource::pattern);
     Operation {
         service: "appconfig",
         operation: format!("{} {pattern}", parts.method),
@@ -166,7 +166,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) resource: Resource,
     pub(crate) query: Query,
     pub(crate) version: ApiVersion,
-    headers: &'a HeaderMap,
+    pub(crate) headers: &'a HeaderMap,
     path: &'a str,
     pub(crate) body: &'a [u8],
 }
@@ -191,19 +191,9 @@ impl<'a> Asked<'a> {
         Ok(Self { method: &parts.method, resource, query, version, headers: &parts.headers, path, body })
     }
 
-    /// Reports whether the request could change something.
-    pub(crate) fn is_write(&self) -> bool {
-        *self.method != Method::GET && *self.method != Method::HEAD
-    }
-
     /// Returns a header as text.
     pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
-    }
-
-    /// Returns every value of a header as text.
-    pub(crate) fn headers(&self, name: &HeaderName) -> impl Iterator<Item = &str> {
-        self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
     }
 
     /// Returns the conditional headers.
@@ -330,7 +320,7 @@ mod tests {
         assert_eq!(named("PUT", "/kv/a%2Fb?api-version=1.0"), ("PUT /kv/{key}".into(), Some("a/b".into())));
         assert_eq!(named("GET", "/kv?key=a"), ("GET /kv".into(), None));
         assert_eq!(named("PUT", "/snapshots/s"), ("PUT /snapshots/{name}".into(), Some("s".into())));
-        assert_eq!(named("GET", "/nowhere"), ("GET (unknown)".into(), None));
+        assert_eq!(named("GET", "/nowhere"), ("GET /{unknown}".into(), None));
     }
 
     #[test]

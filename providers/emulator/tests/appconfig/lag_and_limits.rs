@@ -14,6 +14,8 @@ async fn a_reader_without_the_token_sees_the_past() {
     let written = bench.put("k", r#"{"value":"2"}"#).await;
     assert_eq!(bench.get(&target).await.json()["value"], "1");
     assert_eq!(bench.get(&format!("/kv?{VERSION}")).await.column("value"), ["1"]);
+    let stale = bench.get(&target).await;
+    assert_ne!(stale.header("sync-token"), written.header("sync-token"), "it does not vouch for what it hides");
     let token = written.header("sync-token").unwrap().split(';').next().unwrap();
     let synced = bench.send("GET", &target, &[("sync-token", token)], "").await;
     assert_eq!(synced.json()["value"], "2");

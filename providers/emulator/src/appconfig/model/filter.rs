@@ -139,6 +139,8 @@ fn literal(symbols: &[Symbol]) -> Result<String, FilterError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn one_of(values: &[Option<&str>]) -> TextFilter {
@@ -199,6 +201,26 @@ mod tests {
     fn multiple_labels() {
         for (text, multiple) in [("*", true), ("a*", true), ("a,b", true), ("a", false), ("\0", false)] {
             assert_eq!(TextFilter::parse(text).unwrap().is_multiple(), multiple, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn an_escaped_text_is_itself(text in "[^\0]{1,20}") {
+            let escaped: String = text.chars().flat_map(|char| ['\\', char]).collect();
+            prop_assert_eq!(TextFilter::parse(&escaped), Ok(one_of(&[Some(&text)])));
+            prop_assert_eq!(TextFilter::parse_for_revisions(&escaped), Ok(one_of(&[Some(&text)])));
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_refused(text in ".{0,30}", also in "[a*,\\\\\0]{0,8}") {
+            for text in [&text, &also] {
+                if let Err(FilterError::InvalidCharacter(position)) = TextFilter::parse(text) {
+                    prop_assert!((1..=text.chars().count()).contains(&position));
+                }
+            }
         }
     }
 }

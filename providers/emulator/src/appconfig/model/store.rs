@@ -1,6 +1,7 @@
 //! One store: what it holds, what it held, and what each write would change.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -117,6 +118,12 @@ impl Store {
         self.last_seq
     }
 
+    /// The number of the newest write that a view shows.
+    pub(crate) fn newest_seq(&self, view: View) -> u64 {
+        let all = self.histories.values().flatten();
+        all.filter(|one| view.shows(one)).map(|one| one.seq).max().unwrap_or_default()
+    }
+
     /// Returns one key-value.
     pub(crate) fn get(&self, id: &Id, view: View) -> Option<&KeyValue> {
         current(self.histories.get(id)?, view)
@@ -129,9 +136,10 @@ impl Store {
         view: View,
         after: Option<&'a Id>,
     ) -> impl Iterator<Item = &'a KeyValue> + 'a {
+        let rest = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
         self.histories
-            .iter()
-            .filter(move |(id, _)| after.is_none_or(|after| *id > after) && filter.names(id))
+            .range::<Id, _>(rest)
+            .filter(|(id, _)| filter.names(id))
             .filter_map(move |(_, history)| current(history, view))
             .filter(|item| filter.tagged(item))
     }
@@ -148,9 +156,10 @@ impl Store {
         now: Timestamp,
     ) -> impl Iterator<Item = (u64, &'a KeyValue)> + 'a {
         let horizon = horizon(rules, now);
+        let rest = (after.map_or(Bound::Unbounded, |(id, _)| Bound::Included(id)), Bound::Unbounded);
         self.histories
-            .iter()
-            .filter(move |(id, _)| after.is_none_or(|(after, _)| *id >= after) && filter.names(id))
+            .range::<Id, _>(rest)
+            .filter(|(id, _)| filter.names(id))
             .flat_map(move |(_, history)| history.iter().rev().filter(move |one| retained(one, history, horizon)))
             .filter(move |one| after.is_none_or(|(id, seq)| one.id != *id || one.seq < *seq))
             .filter(move |one| view.shows(one))
