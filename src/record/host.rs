@@ -158,7 +158,7 @@ fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn runner() -> Runner {
     let pid = std::process::id();
     Runner {
-        host: hostname::get().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        host: whoami::hostname().unwrap_or_else(|_| "unknown".to_owned()),
         boot: proc_text("/proc/sys/kernel/random/boot_id"),
         pid_namespace: namespace_of("self"),
         pid,

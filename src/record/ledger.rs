@@ -22,6 +22,9 @@ const REPEATS: usize = 3;
 /// The documents of one ledger as this host last read them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct KnownDocuments {
+    /// Whether the whole ledger was ever read; an empty one counts.
+    #[serde(default)]
+    whole: bool,
     documents: BTreeMap<DocumentName, Document>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     resume: Option<Resume>,
@@ -63,11 +66,7 @@ pub struct Loaded {
 /// # Errors
 /// Fails where the store does, and where a document cannot be understood.
 pub async fn load(provider: &dyn Provider, owner: &Owner, known: &mut KnownDocuments) -> Result<Loaded, LedgerError> {
-    let at = if known.documents.is_empty() && known.resume.is_none() {
-        load_all(provider, known).await?
-    } else {
-        load_new(provider, known).await?
-    };
+    let at = if known.whole { load_new(provider, known).await? } else { load_all(provider, known).await? };
     let ledger = match fold(owner, &known.documents) {
         // What this host remembers may be what is broken: the stores decide.
         Err(LedgerError::Corrupt { .. }) => {
@@ -82,8 +81,7 @@ pub async fn load(provider: &dyn Provider, owner: &Owner, known: &mut KnownDocum
 
 async fn load_all(provider: &dyn Provider, known: &mut KnownDocuments) -> Result<Option<Timestamp>, Error> {
     let read = provider.read_documents(ReadDocuments::All).await?;
-    known.documents = read.found;
-    known.resume = read.resume;
+    *known = KnownDocuments { whole: true, documents: read.found, resume: read.resume };
     Ok(read.at)
 }
 

@@ -1,0 +1,128 @@
+//! A file becomes what the stores hold, and nothing more is written than has to be.
+
+use serde_json::json;
+
+use crate::support::{World, steps};
+
+const ENTRIES: &str = "  chat/config: { type: ai-chat, value: { model: gpt-4o, temperature: 0.2, stop: [a, b] } }
+  chat/endpoint:
+    per_target:
+      \"aws-*\": { value: \"https://aws.example\" }
+      azure: { value: \"https://azure.example\" }
+  chat/key: { targets: [\"aws-*\"], secret: true, value_from: { env: TEST_SECRET } }
+  limits/rpm: { value: 120 }
+  prompts/a: { type: json-string, value: \"Say {{name}}\\n\" }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn create_then_nothing_then_one_edit_then_a_drop() {
+    let world = World::new().await;
+    world.entries(ENTRIES);
+    let planned = world.json(2, &["plan", "--detailed-exitcode"]).await;
+    assert_eq!(planned["summary"], json!({"create": 9, "update": 0, "delete": 0, "pin": 0, "unchanged": 0, "held": 0}));
+    assert_eq!(world.writes(), 0, "a plan writes nothing anywhere");
+
+    let made = world.json(0, &["reconcile", "-m", "first"]).await;
+    assert_eq!((&made["release"], &made["outcome"]), (&json!(1), &json!("applied")));
+    assert_eq!(steps(&made, "aws-eu").len(), 5);
+    assert_eq!(steps(&made, "azure").len(), 4);
+    assert!(made["steps"].as_array().expect("steps").iter().all(|step| step["result"] == "applied"), "{made}");
+    world.json(0, &["plan", "--detailed-exitcode"]).await;
+
+    world.reset();
+    let again = world.json(0, &["reconcile"]).await;
+    assert_eq!((&again["release"], &again["outcome"]), (&json!(null), &json!("unchanged")));
+    assert_eq!(world.writes(), 0, "nothing changed, nothing written");
+
+    // One value held by both targets: one write of an entry on each, beside claim and record.
+    world.entries(&ENTRIES.replace("value: 120", "value: 130"));
+    world.reset();
+    let edited = world.json(0, &["reconcile"]).await;
+    assert_eq!(edited["release"], 2);
+    for target in ["aws-eu", "azure"] {
+        let steps = steps(&edited, target);
+        assert_eq!(steps.len(), 1, "{edited}");
+        assert_eq!((&steps[0]["key"], &steps[0]["action"]), (&json!("limits/rpm"), &json!("update")));
+    }
+    assert_eq!((world.count("ssm", "PutParameter"), world.count("appconfig", "PUT /kv/{key}")), (3, 3));
+    assert_eq!(world.served("aws-eu", "limits/rpm").await["value"], "130");
+    assert_eq!(world.served("azure", "limits/rpm").await["value"], "130");
+
+    // A dropped entry is pruned.
+    let without: String =
+        ENTRIES.lines().filter(|line| !line.contains("limits/rpm")).map(|l| format!("{l}\n")).collect();
+    world.entries(&without);
+    world.json(2, &["plan", "--detailed-exitcode"]).await;
+    let pruned = world.json(0, &["reconcile"]).await;
+    assert!(pruned["steps"].as_array().expect("steps").iter().all(|step| step["action"] == "delete"), "{pruned}");
+    world.json(1, &["get", "limits/rpm"]).await;
+    world.json(0, &["plan", "--detailed-exitcode"]).await;
+
+    let history = world.json(0, &["history"]).await;
+    let releases: Vec<_> = history["releases"].as_array().expect("releases").iter().collect();
+    assert_eq!(releases.iter().map(|r| r["release"].as_u64()).collect::<Vec<_>>(), [Some(3), Some(2), Some(1)]);
+    assert_eq!(releases[2]["message"], "first");
+    assert_eq!(releases[0]["current"], true);
+    let shown = world.json(0, &["show", "2"]).await;
+    assert_eq!(shown["steps"].as_array().expect("steps").len(), 2);
+    let versions = world.json(0, &["history", "limits/rpm"]).await;
+    assert_eq!(versions["versions"].as_array().expect("versions").len(), 6, "made, changed, removed, on two targets");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_json_value_that_means_the_same_is_no_change() {
+    let world = World::new().await;
+    world.entries("  a: { value: { x: 1, y: [1, 2.5], z: \"t\" } }\n  n: { value: 1 }\n");
+    world.run(&["reconcile"]).await.expect(0);
+    for same in [
+        "  a: { value: { z: \"t\", y: [1.0, 2.5], x: 1.0 } }\n  n: { value: 1.0 }\n",
+        "  a:\n    type: json\n    value:\n      y: [ 1,   2.50 ]\n      z: t\n      x: 1\n  n: { value: 1 }\n",
+    ] {
+        world.entries(same);
+        world.reset();
+        world.run(&["plan", "--detailed-exitcode"]).await.expect(0);
+        assert_eq!(world.json(0, &["reconcile"]).await["outcome"], "unchanged");
+        assert_eq!(world.writes(), 0);
+    }
+    world.entries("  a: { value: { x: 1, y: [2.5, 1], z: \"t\" } }\n  n: { value: 1 }\n");
+    world.run(&["plan", "--detailed-exitcode"]).await.expect(2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_is_exactly_what_the_contract_says() {
+    let world = World::new().await;
+    world.entries(
+        "  chat: { type: ai-chat, value: { model: gpt-4o, a: { z: 1, b: 2 } } }
+  prompt: { type: json-string, value: \"Say {{name}}\\n\" }
+  text: { value: \"a, b\\n\" }
+  flag: { value: true }
+",
+    );
+    world.run(&["reconcile"]).await.expect(0);
+    let aws = world.served("aws-eu", "chat").await;
+    assert_eq!((&aws["native"], &aws["version"]), (&json!("/ai/test/chat"), &json!("1")));
+    assert_eq!(aws["value"], r#"{"model":"gpt-4o","a":{"z":1,"b":2}}"#);
+    let azure = world.served("azure", "chat").await;
+    assert_eq!(
+        azure["content_type"],
+        r#"application/json; profile="https://azconfig.io/mime-profiles/ai/chat-completion""#
+    );
+    assert_eq!(azure["native"], "test/chat");
+    let prompt = world.served("aws-eu", "prompt").await["value"].as_str().expect("text").to_owned();
+    assert!(!prompt.contains("{{"), "SSM refuses double braces: {prompt}");
+    assert_eq!(serde_json::from_str::<String>(&prompt).expect("one JSON string"), "Say {{name}}\n");
+    assert_eq!(world.served("azure", "text").await["value"], "a, b\n");
+    assert_eq!(world.served("aws-eu", "flag").await["value"], "true");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn target_limits_a_pass_to_some_targets() {
+    let world = World::new().await;
+    world.entries("  a: { value: one }\n");
+    let azure = world.json(0, &["reconcile", "--target", "az*"]).await;
+    assert!(steps(&azure, "aws-eu").is_empty());
+    assert_eq!(world.emulator.counters().total("ssm"), 0);
+    let both = world.json(0, &["reconcile"]).await;
+    assert_eq!((steps(&both, "aws-eu").len(), steps(&both, "azure").len(), &both["release"]), (1, 0, &json!(2)));
+    world.run(&["reconcile", "--target", "gcp"]).await.expect(64);
+}

@@ -1,0 +1,11 @@
+//! Whole passes of the program against both emulated clouds; a file per story.
+
+mod basics;
+mod budget;
+mod crash;
+mod drift;
+mod refusals;
+mod rivals;
+mod secrets;
+#[path = "../support/mod.rs"]
+mod support;
