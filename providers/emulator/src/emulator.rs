@@ -45,6 +45,8 @@ pub struct Options {
     pub recreate_wait: bool,
     /// Whether listings give short and empty pages before the last, as the services may.
     pub short_pages: bool,
+    /// How far reads of Parameter Store lag behind new versions; its documentation promises nothing better.
+    pub ssm_read_lag: Option<Duration>,
     /// Parameter Store's quotas; none where left out.
     pub rates: Option<Rates>,
     /// App Configuration's quotas; none where left out.
@@ -72,6 +74,7 @@ impl Default for Options {
             kms_keys: Vec::new(),
             recreate_wait: true,
             short_pages: false,
+            ssm_read_lag: None,
             rates: None,
             azure_rates: None,
             revision_retention: Duration::from_secs(7 * 24 * 60 * 60),
@@ -145,6 +148,7 @@ impl Emulator {
             kms_keys: options.kms_keys,
             recreate_wait: options.recreate_wait,
             short_pages: options.short_pages,
+            read_lag: options.ssm_read_lag,
             rates: options.rates,
         })?;
         let appconfig = AppConfig::new(AppConfigOptions {

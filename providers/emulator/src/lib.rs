@@ -1,10 +1,4 @@
-//! Both stores on loopback: AWS SSM Parameter Store (with its KMS and STS) and Azure App Configuration.
-//!
-//! ```text
-//!           aws half (aws/)                         azure half (appconfig/)
-//!  sigv4 · json11 · query ─> ssm · kms · sts     hmac · rest ─> key-values · revisions · snapshots
-//!                  └───────────── persist · clock · counters · faults ─────────────┘
-//! ```
+#![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
 pub mod appconfig;

@@ -177,12 +177,12 @@ async fn credentials_are_checked() {
 async fn assumed_roles_work_until_they_expire() {
     let emulator = start(Options::default()).await;
     let sts = aws_sdk_sts::Client::new(&config(&emulator).await);
-    let role = sts.assume_role().role_arn("arn:aws:iam::111122223333:role/deploy").role_session_name("s");
+    let role = sts.assume_role().role_arn("arn:aws:iam::111122223333:role/deploy").role_session_name("sess");
     let session = role.send().await.unwrap().credentials().unwrap().clone();
     let token = Some(session.session_token().to_owned());
     let config = config_of(&emulator, session.access_key_id(), session.secret_access_key(), token).await;
     let identity = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await.unwrap();
-    assert_eq!(identity.arn(), Some("arn:aws:sts::111122223333:assumed-role/deploy/s"));
+    assert_eq!(identity.arn(), Some("arn:aws:sts::111122223333:assumed-role/deploy/sess"));
     emulator.clock().advance(Duration::from_secs(3_601));
     let expired = aws_sdk_ssm::Client::new(&config).get_parameter().name("/a").send().await;
     assert_eq!(code(expired), "ExpiredTokenException");

@@ -1,6 +1,7 @@
 //! Who asks, where and when; and what is to be kept.
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -48,9 +49,19 @@ pub(crate) struct Behaviour {
     pub(crate) recreate_wait: bool,
     /// Whether listings answer short and empty pages before the last.
     pub(crate) short_pages: bool,
+    /// How far reads lag behind writes.
+    pub(crate) read_lag: Option<Duration>,
 }
 
 impl Context<'_> {
+    /// Returns the time up to which reads see writes.
+    pub(crate) fn seen_until(&self) -> Timestamp {
+        match self.behaviour.read_lag {
+            Some(lag) => self.now.checked_sub(lag).unwrap_or(Timestamp::MIN),
+            None => Timestamp::MAX,
+        }
+    }
+
     /// Notes a row to be written.
     pub(crate) fn keep<T: Serialize>(&mut self, table: &'static str, key: String, item: &T) -> Result<()> {
         let row = Row { place: self.place.clone(), item };

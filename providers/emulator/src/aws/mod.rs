@@ -21,6 +21,7 @@ mod ssm;
 mod sts;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
@@ -54,6 +55,7 @@ pub(crate) struct AwsOptions {
     pub(crate) kms_keys: Vec<KmsKey>,
     pub(crate) recreate_wait: bool,
     pub(crate) short_pages: bool,
+    pub(crate) read_lag: Option<Duration>,
     pub(crate) rates: Option<Rates>,
 }
 
@@ -103,7 +105,11 @@ impl Aws {
             clock: options.clock,
             counters: options.counters,
             persist: options.persist,
-            behaviour: Behaviour { recreate_wait: options.recreate_wait, short_pages: options.short_pages },
+            behaviour: Behaviour {
+                recreate_wait: options.recreate_wait,
+                short_pages: options.short_pages,
+                read_lag: options.read_lag,
+            },
         };
         for key in options.kms_keys {
             aws.ensure_key(&key)?;
@@ -204,7 +210,9 @@ async fn answer(State(aws): State<Arc<Aws>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     // The server collected the body already; this is another look at it.
     let body = to_bytes(body, MAX_BODY).await.unwrap_or_else(|_| Bytes::new());
-    aws.handle(&parts, &body)
+    // A write waits for the disk.
+    let answered = tokio::task::spawn_blocking(move || aws.handle(&parts, &body)).await;
+    answered.unwrap_or_else(|_| json11::refuse(&AwsError::internal("the emulator failed")))
 }
 
 /// Tells whether a request is of the query protocol: no target, or signed for STS.

@@ -35,6 +35,10 @@ fn caller_identity(caller: &Principal) -> Xml {
 /// Hands out a session in the role's account, which must be one of ours. Every such role exists and trusts everyone.
 fn assume_role(form: &Form, identities: &mut Identities, now: Timestamp) -> Result<Xml> {
     let (arn, name) = (form.require("RoleArn")?, form.require("RoleSessionName")?);
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_=,.@-".contains(c);
+    if !(2..=64).contains(&name.len()) || !name.chars().all(fits) {
+        return Err(AwsError::new("ValidationError", "RoleSessionName must be 2 to 64 of letters, digits and _=,.@-"));
+    }
     let (account, role) =
         parse_role(arn).ok_or_else(|| AwsError::new("ValidationError", format!("{arn} is invalid")))?;
     let seconds: i64 = match form.get("DurationSeconds") {
@@ -89,19 +93,20 @@ mod tests {
 
     #[test]
     fn a_role_is_assumed_in_its_own_account() {
-        let xml = assume("RoleArn=arn:aws:iam::111122223333:role/team/deploy&RoleSessionName=s").unwrap();
+        let xml = assume("RoleArn=arn:aws:iam::111122223333:role/team/deploy&RoleSessionName=sess").unwrap();
         let text = format!("{xml:?}");
-        assert!(text.contains("arn:aws:sts::111122223333:assumed-role/deploy/s"), "{text}");
+        assert!(text.contains("arn:aws:sts::111122223333:assumed-role/deploy/sess"), "{text}");
         assert!(text.contains("1970-01-01T01:00:00Z"), "{text}");
     }
 
     #[test]
     fn roles_elsewhere_and_odd_requests_are_refused() {
         let code = |body: &str| assume(body).unwrap_err().code;
-        assert_eq!(code("RoleArn=arn:aws:iam::999922223333:role/x&RoleSessionName=s"), "AccessDenied");
-        assert_eq!(code("RoleArn=arn:aws:iam::1:role/x&RoleSessionName=s"), "ValidationError");
+        assert_eq!(code("RoleArn=arn:aws:iam::999922223333:role/x&RoleSessionName=sess"), "AccessDenied");
+        assert_eq!(code("RoleArn=arn:aws:iam::1:role/x&RoleSessionName=sess"), "ValidationError");
         assert_eq!(code("RoleArn=arn:aws:iam::111122223333:role/x"), "ValidationError");
-        let short = "RoleArn=arn:aws:iam::111122223333:role/x&RoleSessionName=s&DurationSeconds=60";
+        let short = "RoleArn=arn:aws:iam::111122223333:role/x&RoleSessionName=sess&DurationSeconds=60";
         assert_eq!(code(short), "ValidationError");
+        assert_eq!(code("RoleArn=arn:aws:iam::111122223333:role/x&RoleSessionName=s"), "ValidationError");
     }
 }

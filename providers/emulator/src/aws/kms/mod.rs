@@ -2,6 +2,8 @@
 
 pub(crate) mod crypto;
 mod key;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::collections::BTreeMap;

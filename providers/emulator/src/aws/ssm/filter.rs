@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::name::Name;
-use super::parameter::{Parameter, Version};
+use super::parameter::{Version, View};
 use crate::aws::error::{AwsError, Result, check_count};
 
 /// Values of one filter.
@@ -60,11 +60,11 @@ impl ByPath {
     }
 
     /// Returns the version that passes: with a label the labelled one, else the latest.
-    pub(super) fn select<'a>(&self, parameter: &'a Parameter) -> Option<&'a Version> {
+    pub(super) fn select<'a>(&self, view: View<'a>) -> Option<&'a Version> {
         let labels = self.0.iter().find(|(key, _)| *key == PathKey::Label).map(|(_, labels)| labels);
         let version = match labels {
-            Some(labels) => labels.iter().find_map(|label| parameter.labelled(label))?,
-            None => parameter.latest(),
+            Some(labels) => labels.iter().find_map(|label| view.labelled(label))?,
+            None => view.latest(),
         };
         let passes = self.0.iter().all(|(key, values)| match key {
             PathKey::Type => values.contains(&version.kind.to_string()),
@@ -111,8 +111,8 @@ impl Describe {
         filters.iter().map(Test::parse).collect::<Result<_>>().map(Self)
     }
 
-    pub(super) fn passes(&self, name: &Name, parameter: &Parameter) -> bool {
-        self.0.iter().all(|test| test.passes(name, parameter))
+    pub(super) fn passes(&self, name: &Name, view: View<'_>) -> bool {
+        self.0.iter().all(|test| test.passes(name, view))
     }
 
     /// Returns a text that differs between different filters, for page tokens.
@@ -161,8 +161,8 @@ impl Test {
         }
     }
 
-    fn passes(&self, name: &Name, parameter: &Parameter) -> bool {
-        let latest = parameter.latest();
+    fn passes(&self, name: &Name, view: View<'_>) -> bool {
+        let (parameter, latest) = (view.parameter, view.latest());
         match self {
             Self::Name(option, values) => values.iter().any(|value| match option {
                 NameOption::Equals => parameter.shown == *value || name.as_str() == value,

@@ -1,12 +1,14 @@
 //! DescribeParameters and GetParameterHistory.
 
+use std::ops::Bound::{Excluded, Unbounded};
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::filter::{Describe, Filter, OldFilter};
 use super::name::Name;
 use super::page::{Cursor, paginate};
-use super::parameter::{Kind, Parameter, Version};
+use super::parameter::{Kind, Parameter, Version, View};
 use super::{Store, secret};
 use crate::aws::context::Context;
 use crate::aws::error::{AwsError, Result, page_size};
@@ -43,15 +45,17 @@ pub(super) fn describe(store: &Store, ctx: &Context<'_>, input: &DescribeInput) 
     }
     let filter = Describe::parse(if new.is_empty() { &old } else { new })?;
     let cursor = Cursor::parse(input.next_token.as_deref(), &["describe", &filter.digest()])?;
+    let until = ctx.seen_until();
+    let start = cursor.after().map_or(Unbounded, |after| Excluded(Name::bound(after)));
     let page = paginate(
-        store.parameters.iter(),
+        store.parameters.range((start, Unbounded)),
         |(name, _)| name.as_str(),
-        |(name, parameter)| filter.passes(name, parameter).then_some(()),
+        |(name, parameter)| parameter.seen(until).filter(|view| filter.passes(name, *view)),
         &cursor,
         size,
         ctx.behaviour.short_pages,
     );
-    let shown: Vec<Value> = page.items.iter().map(|((name, parameter), ())| metadata(ctx, name, parameter)).collect();
+    let shown: Vec<Value> = page.items.iter().map(|((name, _), view)| metadata(ctx, name, *view)).collect();
     Ok(with_token(json!({ "Parameters": shown }), page.next))
 }
 
@@ -59,10 +63,10 @@ pub(super) fn describe(store: &Store, ctx: &Context<'_>, input: &DescribeInput) 
 pub(super) fn history(store: &Store, kms: &mut Kms, ctx: &mut Context<'_>, input: &History) -> Result<Value> {
     let name = Name::parse_bare(&input.name, &ctx.place)?;
     let size = page_size(input.max_results, MAX_PAGE)?;
-    let parameter = store.find(&name)?;
+    let view = store.find(ctx, &name)?;
     let cursor = Cursor::parse(input.next_token.as_deref(), &["history", name.as_str()])?;
     let keyed: Vec<(String, &Version)> =
-        parameter.versions.values().map(|version| (format!("{:020}", version.number), version)).collect();
+        view.versions().map(|version| (format!("{:020}", version.number), version)).collect();
     let page = paginate(
         keyed.iter(),
         |(key, _)| key.as_str(),
@@ -73,7 +77,7 @@ pub(super) fn history(store: &Store, kms: &mut Kms, ctx: &mut Context<'_>, input
     );
     let mut shown = Vec::new();
     for (_, version) in page.items {
-        shown.push(past(kms, ctx, &name, parameter, version, input.with_decryption)?);
+        shown.push(past(kms, ctx, &name, view.parameter, version, input.with_decryption)?);
     }
     Ok(with_token(json!({ "Parameters": shown }), page.next))
 }
@@ -115,8 +119,8 @@ fn common(parameter: &Parameter, version: &Version) -> Value {
     shown
 }
 
-fn metadata(ctx: &Context<'_>, name: &Name, parameter: &Parameter) -> Value {
-    let mut shown = common(parameter, parameter.latest());
+fn metadata(ctx: &Context<'_>, name: &Name, view: View<'_>) -> Value {
+    let mut shown = common(view.parameter, view.latest());
     shown["ARN"] = name.arn(&ctx.place).into();
     shown
 }

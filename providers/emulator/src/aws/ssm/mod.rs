@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use self::name::Name;
-use self::parameter::{Head, Parameter, Version};
+use self::parameter::{Head, Parameter, Version, View};
 use self::setting::Setting;
 use super::context::{Context, Place, Row};
 use super::error::{AwsError, Result};
@@ -98,8 +98,10 @@ impl Ssm {
 }
 
 impl Store {
-    fn find(&self, name: &Name) -> Result<&Parameter> {
-        self.parameters.get(name).ok_or_else(|| parameter::not_found(name.as_str()))
+    /// Finds a parameter for a read.
+    fn find(&self, ctx: &Context<'_>, name: &Name) -> Result<View<'_>> {
+        let parameter = self.parameters.get(name).ok_or_else(|| parameter::not_found(name.as_str()))?;
+        parameter.seen(ctx.seen_until()).ok_or_else(|| parameter::not_found(name.as_str()))
     }
 
     /// Notes a parameter's tags.

@@ -39,6 +39,11 @@ impl Cursor {
         }
     }
 
+    /// Returns the key that the page before ended with; nothing at the start.
+    pub(super) fn after(&self) -> Option<&str> {
+        self.after.as_deref().filter(|after| !after.is_empty())
+    }
+
     fn token(&self, after: &str) -> String {
         URL_SAFE_NO_PAD.encode(format!("{} {} {after}", self.question, self.page + 1))
     }
@@ -56,9 +61,9 @@ pub(super) fn paginate<'k, T, V>(
     size: usize,
     short: bool,
 ) -> Page<T, V> {
-    let mut rest = all.skip_while(|item| cursor.after.as_deref().is_some_and(|after| key(item) <= after)).peekable();
+    let mut rest = all.skip_while(|item| cursor.after().is_some_and(|after| key(item) <= after)).peekable();
     if short && cursor.page == 0 && rest.peek().is_some() {
-        return Page { items: Vec::new(), next: Some(cursor.token(cursor.after.as_deref().unwrap_or_default())) };
+        return Page { items: Vec::new(), next: Some(cursor.token("")) };
     }
     let scan = if short { size.min(1 + cursor.page % 3) } else { usize::MAX };
     let (mut items, mut last, mut scanned) = (Vec::new(), None, 0);

@@ -115,19 +115,48 @@ impl Parameter {
         self.versions.last_key_value().expect("a parameter has a version").1
     }
 
+    /// Returns the parameter as reads see it that know writes up to a time; nothing where they know none.
+    pub(crate) fn seen(&self, until: Timestamp) -> Option<View<'_>> {
+        let newest = self.versions.values().rev().find(|version| version.modified <= until)?;
+        Some(View { parameter: self, newest })
+    }
+}
+
+/// A parameter as reads see it: without versions that have not arrived yet.
+///
+/// Labels and deletions arrive at once; only new versions lag.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) parameter: &'a Parameter,
+    newest: &'a Version,
+}
+
+impl<'a> View<'a> {
+    /// Returns the newest version.
+    pub(crate) fn latest(self) -> &'a Version {
+        self.newest
+    }
+
+    /// Returns every version, oldest first.
+    pub(crate) fn versions(self) -> impl Iterator<Item = &'a Version> {
+        self.parameter.versions.range(..=self.newest.number).map(|(_, version)| version)
+    }
+
     /// Returns the version that carries a label.
-    pub(crate) fn labelled(&self, label: &str) -> Option<&Version> {
-        self.versions.values().find(|version| version.labels.contains(label))
+    pub(crate) fn labelled(self, label: &str) -> Option<&'a Version> {
+        self.versions().find(|version| version.labels.contains(label))
     }
 
     /// Returns the version that a reference means.
-    pub(crate) fn select(&self, reference: &Reference) -> Result<&Version> {
+    pub(crate) fn select(self, reference: &Reference) -> Result<&'a Version> {
         let (found, what) = match &reference.selector {
             None => return Ok(self.latest()),
-            Some(Selector::Version(number)) => (self.versions.get(number), format!("version {number}")),
+            Some(Selector::Version(number)) => {
+                (self.versions().find(|version| version.number == *number), format!("version {number}"))
+            }
             Some(Selector::Label(label)) => (self.labelled(label), format!("label {label}")),
         };
-        found.ok_or_else(|| version_not_found(&self.shown, &what))
+        found.ok_or_else(|| version_not_found(&self.parameter.shown, &what))
     }
 }
 

@@ -1,6 +1,7 @@
 //! GetParameter, GetParameters and GetParametersByPath.
 
 use std::collections::BTreeSet;
+use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use super::filter::{ByPath, Filter};
 use super::name::{Name, Reference};
 use super::page::{Cursor, paginate};
-use super::parameter::{Kind, Parameter, Version};
+use super::parameter::{Kind, Version};
 use super::{Store, secret};
 use crate::aws::context::Context;
 use crate::aws::error::{AwsError, Result, check_count, page_size};
@@ -45,7 +46,7 @@ pub(super) struct GetByPath {
 /// A version found by a read, with what was read.
 struct Found<'a> {
     name: &'a Name,
-    parameter: &'a Parameter,
+    shown: &'a str,
     version: &'a Version,
     selector: Option<&'a str>,
 }
@@ -53,9 +54,10 @@ struct Found<'a> {
 /// Reads one parameter.
 pub(super) fn get(store: &Store, kms: &mut Kms, ctx: &mut Context<'_>, input: &Get) -> Result<Value> {
     let reference = Reference::parse(&input.name, &ctx.place)?;
-    let parameter = store.find(&reference.name)?;
-    let version = parameter.select(&reference)?;
-    let found = Found { name: &reference.name, parameter, version, selector: reference.written.as_deref() };
+    let view = store.find(ctx, &reference.name)?;
+    let version = view.select(&reference)?;
+    let selector = reference.written.as_deref();
+    let found = Found { name: &reference.name, shown: &view.parameter.shown, version, selector };
     Ok(json!({ "Parameter": show(kms, ctx, &found, input.with_decryption)? }))
 }
 
@@ -66,17 +68,16 @@ pub(super) fn get_many(store: &Store, kms: &mut Kms, ctx: &mut Context<'_>, inpu
     let (mut found, mut invalid) = (Vec::new(), Vec::new());
     for text in input.names.iter().collect::<BTreeSet<_>>() {
         let reference = Reference::parse(text, &ctx.place)?;
-        let parameter = store.parameters.get(&reference.name);
-        match parameter.map(|parameter| (parameter, parameter.select(&reference).map(|version| version.number))) {
-            Some((parameter, Ok(number))) => found.push((reference, parameter, number)),
-            _ => invalid.push(text.as_str()),
+        match store.find(ctx, &reference.name).and_then(|view| Ok((view, view.select(&reference)?))) {
+            Ok((view, version)) => found.push((reference, view, version)),
+            Err(_) => invalid.push(text.as_str()),
         }
     }
     found.sort_by(|(a, ..), (b, ..)| (&a.name, &a.written).cmp(&(&b.name, &b.written)));
     let mut parameters = Vec::new();
-    for (reference, parameter, number) in &found {
+    for (reference, view, version) in &found {
         let selector = reference.written.as_deref();
-        let found = Found { name: &reference.name, parameter, version: &parameter.versions[number], selector };
+        let found = Found { name: &reference.name, shown: &view.parameter.shown, version, selector };
         parameters.push(show(kms, ctx, &found, input.with_decryption)?);
     }
     Ok(json!({ "Parameters": parameters, "InvalidParameters": invalid }))
@@ -91,16 +92,24 @@ pub(super) fn get_by_path(store: &Store, kms: &mut Kms, ctx: &mut Context<'_>, i
     let cursor =
         Cursor::parse(input.next_token.as_deref(), &["path", &path, &recursive.to_string(), &filter.digest()])?;
     // A path ends with a slash, and everything below sorts directly behind it.
+    let start = cursor.after().map_or(Included(Name::bound(&path)), |after| Excluded(Name::bound(after)));
     let below = store
         .parameters
-        .range(Name::bound(&path)..)
+        .range((start, Unbounded))
         .take_while(|(name, _)| name.below(&path).is_some())
         .filter(|(name, _)| recursive || !name.below(&path).is_some_and(|rest| rest.contains('/')));
-    let page =
-        paginate(below, |(name, _)| name.as_str(), |(_, p)| filter.select(p), &cursor, size, ctx.behaviour.short_pages);
+    let until = ctx.seen_until();
+    let page = paginate(
+        below,
+        |(name, _)| name.as_str(),
+        |(_, parameter)| parameter.seen(until).and_then(|view| filter.select(view)),
+        &cursor,
+        size,
+        ctx.behaviour.short_pages,
+    );
     let mut parameters = Vec::new();
     for ((name, parameter), version) in page.items {
-        let found = Found { name, parameter, version, selector: None };
+        let found = Found { name, shown: &parameter.shown, version, selector: None };
         parameters.push(show(kms, ctx, &found, input.with_decryption)?);
     }
     let mut answer = json!({ "Parameters": parameters });
@@ -137,7 +146,7 @@ fn show(kms: &mut Kms, ctx: &mut Context<'_>, found: &Found<'_>, decrypt: Option
         version.value.clone()
     };
     let mut shown = json!({
-        "Name": found.parameter.shown,
+        "Name": found.shown,
         "Type": version.kind.to_string(),
         "Value": value,
         "Version": version.number,

@@ -1,11 +1,13 @@
 //! The rules of Parameter Store, one by one.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Ssm;
+use super::name::Name;
 use crate::aws::context::{Behaviour, Context, Place};
 use crate::aws::error::{AwsError, Result};
 use crate::aws::kms::Kms;
@@ -33,7 +35,7 @@ impl World {
             kms: Kms::load(&persist).unwrap(),
             counters: Counters::default(),
             persist,
-            behaviour: Behaviour { recreate_wait: true, short_pages: false },
+            behaviour: Behaviour { recreate_wait: true, short_pages: false, read_lag: None },
             now: 1_700_000_000_123,
         }
     }
@@ -193,7 +195,7 @@ fn policies_need_the_advanced_tier() {
     assert_eq!(world.put_code(json!({ "Policies": "no" })), "InvalidPolicyAttributeException");
     let unknown = r#"[{"Type":"Never","Attributes":{"a":"b"}}]"#;
     assert_eq!(world.put_code(json!({ "Policies": unknown })), "InvalidPolicyTypeException");
-    let many = format!("[{}]", vec![&policy[1..policy.len() - 1]; 11].join(","));
+    let many = format!("[{}]", [&policy[1..policy.len() - 1]; 11].join(","));
     assert_eq!(world.put_code(json!({ "Policies": many, "Tier": "Advanced" })), "PoliciesLimitExceededException");
     world.put_with(json!({ "Policies": policy, "Tier": "Advanced" })).unwrap();
     world.put_with(json!({ "Overwrite": true })).unwrap();
@@ -535,6 +537,48 @@ fn everything_is_kept() {
     assert_eq!(before.1.iter().map(|page| World::names(page).len()).sum::<usize>(), 100);
     let again = json!({ "Name": "/gone", "Value": "x", "Type": "String" });
     assert_eq!(world.code("PutParameter", again), "TooManyUpdates");
+}
+
+#[test]
+fn reads_can_lag_behind_writes() {
+    let mut world = World::new();
+    world.put("/old", "one");
+    world.now += 5_000;
+    world.behaviour.read_lag = Some(Duration::from_secs(2));
+    world.put("/old", "two");
+    world.put("/new", "x");
+    assert_eq!(world.get("/old")["Value"], "one");
+    assert_eq!(world.code("GetParameter", json!({ "Name": "/old:2" })), "ParameterVersionNotFound");
+    let batch = world.ok("GetParameters", json!({ "Names": ["/old", "/new"] }));
+    assert_eq!(batch["InvalidParameters"], json!(["/new"]));
+    assert_eq!(World::names(&world.ok("DescribeParameters", json!({}))), ["/old"]);
+    assert_eq!(World::names(&world.ok("GetParametersByPath", json!({ "Path": "/" }))), ["/old"]);
+    assert_eq!(World::names(&world.ok("GetParameterHistory", json!({ "Name": "/old" }))).len(), 1);
+    assert_eq!(world.put("/old", "three")["Version"], 3, "writes see everything");
+    world.now += 2_000;
+    assert_eq!(world.get("/old")["Value"], "three");
+    assert_eq!(world.get("/new")["Value"], "x");
+}
+
+#[test]
+fn ten_thousand_standard_parameters_fit() {
+    let mut world = World::new();
+    world.put("/a", "x");
+    world
+        .run(|ssm, _, ctx| {
+            let store = ssm.store(&ctx.place);
+            let one = store.parameters.values().next().unwrap().clone();
+            for i in 1..10_000 {
+                let name = Name::parse_new(&format!("/n/{i}"), &ctx.place).unwrap().0;
+                store.parameters.insert(name, one.clone());
+            }
+            Ok(Value::Null)
+        })
+        .unwrap();
+    let put = |tier: &str| json!({ "Name": "/more", "Tier": tier });
+    assert_eq!(world.put_code(put("Standard")), "ParameterLimitExceeded");
+    assert!(world.put_with(json!({ "Overwrite": true })).is_ok(), "only new ones count");
+    assert_eq!(world.put_with(put("Intelligent-Tiering")).unwrap()["Tier"], "Advanced");
 }
 
 #[test]
