@@ -11,9 +11,6 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ssm::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_ssm::config::timeout::TimeoutConfig;
 use aws_sdk_ssm::types::Parameter;
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use repin_provider::{Error, ErrorKind, Key, Result};
 use url::{Host, Url};
 
@@ -25,6 +22,7 @@ use crate::credentials::AssumedRole;
 use crate::error::Call;
 use crate::pace::{Budget, Category, Pace};
 use crate::retry::Classifier;
+use crate::transport::{self, Reach};
 
 /// How long to wait for a connection.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -243,26 +241,14 @@ impl Pages {
     }
 }
 
-/// Makes an HTTP client as the SDK would, to be shared by the clients of the three services: one pool, one set of
-/// trusted roots. An endpoint on loopback is never reached through a proxy.
-pub fn http_client(loopback: bool) -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut builder = aws_smithy_http_client::ConnectorBuilder::default()
-            .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
-            .proxy_config(if loopback { ProxyConfig::disabled() } else { ProxyConfig::from_env() });
-        builder.set_connector_settings(settings.cloned());
-        if let Some(components) = components {
-            builder.set_sleep_impl(components.sleep_impl());
-        }
-        builder.build()
-    })
-}
-
 async fn load(config: &Config, options: &Options, loopback: bool) -> Result<SdkConfig> {
-    let http = options.http_client.clone().unwrap_or_else(|| http_client(loopback));
+    let http = options.http_client.clone().unwrap_or_else(|| transport::client(reach(config, options, loopback)));
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .region(Region::new(config.region.clone()))
         .app_name(AppName::new("repin").expect("a valid app name"))
+        // A store on this machine has this machine's clock, unless somebody tries out what another date would do: then
+        // to sign by that date would be wrong.
+        .disable_clock_skew_correction(loopback)
         .http_client(http)
         .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS).with_max_backoff(BACKOFF))
         .timeout_config(timeouts(options.attempt_timeout, READ_ATTEMPTS));
@@ -277,6 +263,15 @@ async fn load(config: &Config, options: &Options, loopback: bool) -> Result<SdkC
         loader = loader.credentials_provider(Credentials::new(id, secret.expose(), None, None, "RepinEmulator"));
     }
     Ok(loader.load().await)
+}
+
+fn reach(config: &Config, options: &Options, loopback: bool) -> Reach {
+    let is_plain = config.endpoint_url.as_deref().is_some_and(|url| url.starts_with("http://"));
+    match loopback {
+        true if is_plain && options.credentials.is_some() => Reach::Plain,
+        true => Reach::Local,
+        false => Reach::World,
+    }
 }
 
 fn refused(message: impl Into<String>) -> Error {

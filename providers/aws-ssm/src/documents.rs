@@ -1,52 +1,44 @@
 //! The ledger's documents: parameters of type String below the ledger's prefix.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 
-use aws_sdk_ssm::types::{Parameter, ParameterTier, ParameterType};
-use futures::{StreamExt, TryStreamExt, stream};
+use aws_sdk_ssm::types::{ParameterTier, ParameterType};
 use repin_provider::{
-    Document, DocumentName, Documents, Error, ErrorKind, Outcome, ReadDocuments, Result, Version, WriteDocument,
+    Document, DocumentName, Documents, Error, ErrorKind, Item, Outcome, ReadDocuments, Result, Version, WriteDocument,
 };
 
 use crate::connect::{MAX_DOCUMENT, Ssm};
-use crate::convert::{self, BATCH};
+use crate::convert;
 use crate::count::StoreClock;
 use crate::error::Call;
+use crate::observe::Answer;
 use crate::pace::Category;
-
-/// Reads under way at once.
-const PARALLEL: usize = 4;
 
 impl Ssm {
     pub(crate) async fn find_documents(&self, request: ReadDocuments) -> Result<Documents> {
         let clock = StoreClock::default();
-        let (parameters, all) = match request {
+        let (items, all) = match request {
             ReadDocuments::Named { names, .. } => (self.named_documents(names, &clock).await?, false),
-            ReadDocuments::All => (self.client.list(&self.ledger, &clock).await?, true),
+            ReadDocuments::All => (self.all_documents(&clock).await?, true),
         };
-        let mut found = BTreeMap::new();
-        for parameter in parameters {
-            let (name, document) = self.document(parameter)?;
-            found.insert(name, document);
-        }
+        let found = items.into_iter().map(|(path, item)| self.document(path, item)).collect::<Result<_>>()?;
         Ok(Documents { found, all, at: clock.earliest(), resume: None })
     }
 
-    async fn named_documents(&self, mut names: Vec<DocumentName>, clock: &StoreClock) -> Result<Vec<Parameter>> {
-        names.sort();
-        names.dedup();
-        let paths: Vec<String> = names.iter().map(|name| self.document_path(name)).collect();
-        let batches: Vec<Vec<String>> = paths.chunks(BATCH).map(<[String]>::to_vec).collect();
-        let answers: Vec<_> = stream::iter(batches)
-            .map(|batch| self.client.get_parameters(batch, false, None, clock))
-            .buffer_unordered(PARALLEL)
-            .try_collect()
-            .await?;
-        Ok(answers.into_iter().flat_map(|(parameters, _)| parameters).collect())
+    async fn named_documents(&self, names: Vec<DocumentName>, clock: &StoreClock) -> Result<HashMap<String, Item>> {
+        let paths: BTreeSet<String> = names.iter().map(|name| self.document_path(name)).collect();
+        let mut answer = Answer::default();
+        self.ask(&mut answer, paths.iter(), clock).await?;
+        Ok(answer.found)
     }
 
-    fn document(&self, parameter: Parameter) -> Result<(DocumentName, Document)> {
-        let (path, item) = self.understand("GetParameters", parameter, convert::item)?;
+    async fn all_documents(&self, clock: &StoreClock) -> Result<HashMap<String, Item>> {
+        let listed = self.client.list(&self.ledger, clock).await?;
+        let understand = |parameter| self.understand("GetParametersByPath", parameter, convert::item);
+        listed.into_iter().map(understand).collect()
+    }
+
+    fn document(&self, path: String, item: Item) -> Result<(DocumentName, Document)> {
         let name = path.strip_prefix(&self.ledger).and_then(|rest| rest.strip_prefix('/'));
         match (name, item.value) {
             (Some(name), Some(body)) => Ok((DocumentName::new(name), Document { body, version: item.version })),
@@ -106,6 +98,7 @@ impl Ssm {
             .send()
             .await
             .map_err(|error| call.failed(error))?;
+        self.memory.put(&path, answer.version, false, None);
         Ok(answer.version)
     }
 
@@ -116,7 +109,10 @@ impl Ssm {
         let sent = self.client.writes().delete_parameter().name(&path).send().await;
         match sent.map_err(|error| call.failed(error)) {
             Err(error) if error.kind != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+            _ => {
+                self.memory.deleted(&path, None);
+                Ok(())
+            }
         }
     }
 }

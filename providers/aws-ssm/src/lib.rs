@@ -19,9 +19,10 @@ mod pace;
 mod preflight;
 mod provider;
 mod retry;
+mod transport;
 
 pub use audit::{audit, audit_count, audit_settings};
-pub use client::http_client;
 pub use config::*;
 pub use connect::{MAX_DOCUMENT, Options, Ssm, connect};
 pub use convert::OWNER_TAG;
+pub use transport::http_client;

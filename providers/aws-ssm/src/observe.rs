@@ -18,8 +18,9 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 /// What the store said of some names.
 #[derive(Debug, Default)]
-struct Answer {
-    found: HashMap<String, Item>,
+pub(crate) struct Answer {
+    /// What it holds, by full name.
+    pub(crate) found: HashMap<String, Item>,
     missing: HashSet<String>,
 }
 
@@ -48,9 +49,7 @@ impl Ssm {
             foreign = Some(others);
         }
         // A listing may miss what was just made, so what it lacks is asked for by name before it counts as absent.
-        let ask: Vec<String> = wanted.keys().filter(|name| !answer.found.contains_key(*name)).cloned().collect();
-        self.ask(&mut answer, ask, &clock).await?;
-        self.wait_for_late(&mut answer, &wanted, &clock).await?;
+        self.ask(&mut answer, wanted.keys(), &clock).await?;
         for (name, item) in &answer.found {
             self.memory.saw(name, item);
         }
@@ -80,8 +79,30 @@ impl Ssm {
         Ok((listed, foreign))
     }
 
+    /// Asks for the names that are not answered yet, and again for those that were answered as they stood before our
+    /// own last write, until the store's lag has passed.
+    pub(crate) async fn ask<'a>(
+        &self,
+        answer: &mut Answer,
+        names: impl Iterator<Item = &'a String> + Clone + Send,
+        clock: &StoreClock,
+    ) -> Result<()> {
+        let mut open: Vec<String> = names.clone().filter(|name| !answer.found.contains_key(*name)).cloned().collect();
+        loop {
+            self.ask_once(answer, open, clock).await?;
+            let late = |name: &&String| self.memory.is_stale(name, answer.version(name));
+            open = names.clone().filter(late).cloned().collect();
+            if open.is_empty() {
+                return Ok(());
+            }
+            tracing::debug!(names = open.len(), "the store still answers as before our writes");
+            tokio::time::sleep(AGAIN).await;
+            answer.forget(&open);
+        }
+    }
+
     /// Asks for names, ten a request.
-    async fn ask(&self, answer: &mut Answer, names: Vec<String>, clock: &StoreClock) -> Result<()> {
+    async fn ask_once(&self, answer: &mut Answer, names: Vec<String>, clock: &StoreClock) -> Result<()> {
         let batches: Vec<Vec<String>> = names.chunks(BATCH).map(<[String]>::to_vec).collect();
         let mut answers = stream::iter(batches)
             .map(|batch| self.client.get_parameters(batch, false, None, clock))
@@ -94,26 +115,6 @@ impl Ssm {
             answer.missing.extend(missing);
         }
         Ok(())
-    }
-
-    /// Asks again for what was answered as it stood before our own last write, until the store's lag has passed.
-    async fn wait_for_late(
-        &self,
-        answer: &mut Answer,
-        wanted: &BTreeMap<String, Key>,
-        clock: &StoreClock,
-    ) -> Result<()> {
-        loop {
-            let late: Vec<String> =
-                wanted.keys().filter(|name| self.memory.is_stale(name, answer.version(name))).cloned().collect();
-            if late.is_empty() {
-                return Ok(());
-            }
-            tracing::debug!(names = late.len(), "the store still answers as before our writes");
-            tokio::time::sleep(AGAIN).await;
-            answer.forget(&late);
-            self.ask(answer, late, clock).await?;
-        }
     }
 
     pub(crate) async fn read_values(&self, requests: &[ReadRequest]) -> Result<Vec<Option<ReadValue>>> {

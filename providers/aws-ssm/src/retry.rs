@@ -154,6 +154,11 @@ where
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_runtime_api::client::interceptors::context::Input;
+    use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
+
     use super::*;
 
     #[test]
@@ -164,6 +169,40 @@ mod tests {
         for code in [None, Some("InternalServerError"), Some("ParameterAlreadyExists"), Some("ValidationException")] {
             assert_eq!(action(code, 0.0), RetryAction::RetryForbidden, "{code:?}");
         }
+    }
+
+    /// What a classifier says of a put that was answered with a status and a code.
+    fn verdict(classifier: &Classifier, status: u16, code: &str, previous: &RetryAction) -> RetryAction {
+        let error = PutParameterError::generic(ErrorMetadata::builder().code(code).build());
+        let mut context = InterceptorContext::new(Input::doesnt_matter());
+        context.set_response(HttpResponse::new(status.try_into().unwrap(), SdkBody::empty()));
+        context.set_output_or_error(Err(OrchestratorError::operation(Error::erase(error))));
+        classifier.classify_retry_v2(&context, previous)
+    }
+
+    #[test]
+    fn a_wrong_clock_may_be_corrected() {
+        let writes = Classifier::writes(None);
+        let (corrected, none) = (RetryAction::server_error(), RetryAction::NoActionIndicated);
+        let code = "InvalidSignatureException";
+        assert_eq!(verdict(&writes, 400, code, &corrected), RetryAction::NoActionIndicated);
+        assert_eq!(verdict(&writes, 400, code, &none), RetryAction::RetryForbidden, "the clocks agree");
+        assert_eq!(verdict(&writes, 500, code, &corrected), RetryAction::RetryForbidden, "not turned away at the door");
+        assert_eq!(verdict(&writes, 400, "ValidationException", &corrected), RetryAction::RetryForbidden);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_throttle_slows_the_pace() {
+        let budget = crate::pace::Budget { get: 40.0, put: 10.0, delete: 3.0, tags: 5.0 };
+        let pace = Pace::shared("retry-test", budget);
+        let reads = Classifier::reads(Some(pace.clone()));
+        let none = RetryAction::NoActionIndicated;
+        assert_eq!(verdict(&reads, 400, "ThrottlingException", &none), none, "the decision is left to the SDK");
+        let start = tokio::time::Instant::now();
+        for _ in 0..11 {
+            pace.wait(Category::Put).await;
+        }
+        assert!(start.elapsed().as_millis() > 1_300, "{:?}", start.elapsed());
     }
 
     #[test]

@@ -113,19 +113,6 @@ async fn a_throttled_put_is_repeated_until_it_is_taken_or_hopeless() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_put_signed_with_a_wrong_clock_is_signed_again() {
-    let refusal = json!({ "__type": "InvalidSignatureException", "message": "Signature expired" }).to_string();
-    let script = Script::new([Answer::Skewed(refusal.clone()), put(1)]);
-    script.target().await.apply(&create(plain())).await.unwrap();
-    assert_eq!(script.sent().len(), 2);
-
-    // With clocks that agree, the signature itself is wrong, and stays so.
-    let script = Script::new([Answer::Says(400, refusal)]);
-    let error = script.target().await.apply(&create(plain())).await.unwrap_err();
-    assert_eq!((error.kind, error.outcome), (ErrorKind::Denied, Outcome::NotDone));
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_read_is_repeated_whatever_went_wrong() {
     let script = Script::new([Answer::Lost, no(500, "InternalServerError", "oops"), found(&[])]);
     let target = script.target().await;
@@ -474,6 +461,17 @@ async fn documents_lie_below_the_ledgers_path() {
         json!({ "Name": "/repin/assistant-prod/t1/r/000001", "Value": "{}", "Type": "String", "Overwrite": false,
             "Tier": "Standard" })
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_of_ours_that_reads_late_is_asked_again() {
+    let head = |version| found(&[parameter("/repin/assistant-prod/t1/head", version, "String")]);
+    let script = Script::new([put(5), head(4), head(5)]);
+    let target = script.target_with(|_| {}, |options| options.read_lag = Some(Duration::from_secs(10))).await;
+    let (name, expected) = (DocumentName::new("head"), Version::new("4", None));
+    target.write_document(&WriteDocument::Replace { name: name.clone(), body: "{}".into(), expected }).await.unwrap();
+    let wanted = ReadDocuments::Named { names: vec![name.clone()], resume: None };
+    assert_eq!(target.read_documents(wanted).await.unwrap().found[&name].version.id, "5");
 }
 
 #[tokio::test]

@@ -19,8 +19,6 @@ use serde_json::{Value, json};
 pub(crate) enum Answer {
     /// The service answers with this status and body.
     Says(u16, String),
-    /// The service refuses with this body, and its clock differs by years.
-    Skewed(String),
     /// The connection breaks after the request was sent.
     Lost,
     /// Nothing ever comes back.
@@ -102,20 +100,16 @@ impl HttpConnector for Script {
         let body = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or(Value::Null);
         self.sent.lock().unwrap().push(Sent { operation, body });
         match self.answers.lock().unwrap().pop_front().expect("the script has an answer for each request") {
-            Answer::Says(status, body) => HttpConnectorFuture::ready(Ok(response(status, body, status == 200))),
-            Answer::Skewed(body) => HttpConnectorFuture::ready(Ok(response(400, body, true))),
+            Answer::Says(status, body) => HttpConnectorFuture::ready(Ok(response(status, body))),
             Answer::Lost => HttpConnectorFuture::ready(Err(ConnectorError::io("connection reset by peer".into()))),
             Answer::Silent => HttpConnectorFuture::new(std::future::pending()),
         }
     }
 }
 
-/// A refusal with a date that far off would make the SDK believe that its own clock is wrong, so not all have one.
-fn response(status: u16, body: String, dated: bool) -> HttpResponse {
+fn response(status: u16, body: String) -> HttpResponse {
     let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
     response.headers_mut().insert("content-type", "application/x-amz-json-1.1");
-    if dated {
-        response.headers_mut().insert("date", "Tue, 14 Nov 2023 22:13:20 GMT");
-    }
+    response.headers_mut().insert("date", "Tue, 14 Nov 2023 22:13:20 GMT");
     response
 }

@@ -1,0 +1,188 @@
+//! Stories that need a store with a state: faults, quotas, odd pages, a moved clock.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_credential_types::Credentials;
+use repin_aws_ssm::{Config, Options, Ssm, connect};
+use repin_emulator::{Emulator, Fault, KmsKey};
+use repin_provider::{
+    Action, Content, ErrorKind, Key, Needs, Observe, Outcome, Owner, Provider, Put, ReadRequest, Retry, Secret, Value,
+    Version, Write,
+};
+use serde_json::json;
+
+const REGION: &str = "eu-west-1";
+const KEY: &str = "alias/ai-config";
+
+async fn emulator(change: impl FnOnce(&mut repin_emulator::Options)) -> Emulator {
+    let mut options = repin_emulator::Options::default();
+    options.kms_keys = vec![KmsKey { account: options.account.clone(), region: REGION.into(), key: KEY.into() }];
+    change(&mut options);
+    Emulator::start(options).await.unwrap()
+}
+
+async fn target(emulator: &Emulator, change: impl FnOnce(&mut Config)) -> Ssm {
+    let mut config: Config = serde_json::from_value(json!({
+        "account": emulator.account(),
+        "region": REGION,
+        "prefix": "/ai",
+        "kms_key": KEY,
+        "endpoint_url": emulator.aws_endpoint(),
+    }))
+    .unwrap();
+    change(&mut config);
+    let mut options = Options::new(Owner::parse("assistant").unwrap(), "t1");
+    options.credentials = Some((emulator.access_key_id(), Secret::new(emulator.secret_access_key().to_owned())));
+    options.attempt_timeout = Duration::from_secs(1);
+    connect(&config, options).await.unwrap()
+}
+
+fn key(text: &str) -> Key {
+    Key::parse(text).unwrap()
+}
+
+fn write(wanted: &Key, value: &str, put: Put) -> Write {
+    write_value(wanted, Value::Plain(value.into()), put)
+}
+
+fn write_value(wanted: &Key, value: Value, put: Put) -> Write {
+    let content = Content { value, content_type: None, tags: Default::default(), description: None, tier: None };
+    Write { key: wanted.clone(), action: Action::Put(content, put) }
+}
+
+async fn see(target: &Ssm, wanted: &Key) -> Option<Version> {
+    let request = Observe { keys: vec![wanted.clone()], ..Observe::default() };
+    target.observe(request).await.unwrap().items[wanted].item().map(|item| item.version.clone())
+}
+
+#[tokio::test]
+async fn a_lost_put_makes_one_version() {
+    let emulator = emulator(|_| {}).await;
+    let target = target(&emulator, |_| {}).await;
+    for (i, fault) in [Fault::DropAfter, Fault::HangAfter].into_iter().enumerate() {
+        let wanted = key(&format!("lost/{i}"));
+        emulator.faults().set(Arc::new(
+            move |call| {
+                if call.operation == "PutParameter" { fault.clone() } else { Fault::None }
+            },
+        ));
+        let error = target.apply(&write(&wanted, "one", Put::Create)).await.unwrap_err();
+        assert_eq!((error.kind, error.outcome), (ErrorKind::Unreachable, Outcome::Unknown), "{error}");
+        emulator.faults().clear();
+        assert_eq!(see(&target, &wanted).await.unwrap().id, "1");
+    }
+    assert_eq!(target.requests()["PutParameter"], 2);
+}
+
+#[tokio::test]
+async fn a_moved_clock_locks_nobody_out() {
+    let emulator = emulator(|_| {}).await;
+    let target = target(&emulator, |_| {}).await;
+    let wanted = key("a");
+    target.apply(&write(&wanted, "one", Put::Create)).await.unwrap();
+    let first = see(&target, &wanted).await.unwrap();
+    emulator.clock().advance(Duration::from_secs(7 * 86_400));
+    for _ in 0..2 {
+        assert_eq!(see(&target, &wanted).await.unwrap(), first);
+    }
+    let replaced = target.apply(&write(&wanted, "two", Put::Replace(first))).await.unwrap();
+    assert_eq!(replaced.version.unwrap().id, "2");
+    assert_eq!(target.requests()["GetParameters"], 3, "nothing was signed twice");
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_exist_is_named() {
+    let emulator = emulator(|_| {}).await;
+    let target = target(&emulator, |config| config.kms_key = Some("alias/nothing".into())).await;
+    target.preflight(Needs { encrypt: false }).await.unwrap();
+    let error = target.preflight(Needs { encrypt: true }).await.unwrap_err();
+    assert_eq!((error.kind, error.retry), (ErrorKind::KeyUnusable, Retry::Permanent), "{error}");
+    assert!(error.message.contains("alias/nothing") && error.hint.is_some(), "{error}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_disabled_under_a_daemon_is_noticed() {
+    let emulator = emulator(|_| {}).await;
+    let target = target(&emulator, |_| {}).await;
+    let wanted = key("api-key");
+    let secret = |value: &str| Value::Secret(Secret::new(value.into()));
+    target.preflight(Needs { encrypt: true }).await.unwrap();
+    target.apply(&write_value(&wanted, secret("one"), Put::Create)).await.unwrap();
+    disable(&emulator).await;
+    let error = target.preflight(Needs { encrypt: true }).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::KeyUnusable, "{error}");
+    assert!(error.message.contains("Disabled"), "{error}");
+    let replace = Put::Replace(Version::new("1", None));
+    let error = target.apply(&write_value(&wanted, secret("two"), replace)).await.unwrap_err();
+    assert_eq!((error.kind, error.outcome), (ErrorKind::KeyUnusable, Outcome::NotDone), "{error}");
+    let requests =
+        [ReadRequest { key: key("other"), version: None }, ReadRequest { key: wanted.clone(), version: None }];
+    let error = target.read(&requests).await.unwrap_err();
+    assert_eq!((error.kind, error.key), (ErrorKind::KeyUnusable, Some(wanted)));
+}
+
+/// Disables the key, as an administrator would.
+async fn disable(emulator: &Emulator) {
+    let credentials =
+        Credentials::new(emulator.access_key_id(), emulator.secret_access_key(), None, None, "an administrator");
+    let config = aws_sdk_kms::Config::builder()
+        .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
+        .region(aws_config::Region::new(REGION))
+        .endpoint_url(emulator.aws_endpoint())
+        .credentials_provider(credentials)
+        .build();
+    let kms = aws_sdk_kms::Client::from_conf(config);
+    let key = kms.describe_key().key_id(KEY).send().await.unwrap().key_metadata.unwrap();
+    kms.disable_key().key_id(key.key_id).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn short_and_empty_pages_lose_nothing() {
+    let emulator = emulator(|options| options.short_pages = true).await;
+    let target = target(&emulator, |_| {}).await;
+    let keys: Vec<Key> = (0..23).map(|i| key(&format!("many/{i:02}"))).collect();
+    for wanted in &keys {
+        target.apply(&write(wanted, "one", Put::Create)).await.unwrap();
+    }
+    let request = Observe { keys: keys[..5].to_vec(), census: true, resume: None };
+    let seen = target.observe(request).await.unwrap();
+    assert_eq!(seen.foreign.unwrap().len(), 18);
+    assert!(seen.items.values().all(|seen| seen.item().is_some()));
+    let mut last = Version::new("1", None);
+    for i in 0..60 {
+        let write = write(&keys[0], &i.to_string(), Put::Replace(last));
+        last = target.apply(&write).await.unwrap().version.unwrap();
+    }
+    assert_eq!(target.history(&keys[0]).await.unwrap().len(), 61);
+}
+
+#[tokio::test]
+async fn pacing_keeps_a_bulk_write_from_being_throttled() {
+    let rates = repin_emulator::Rates { get: 400.0, put: 20.0, delete: 20.0 };
+    let emulator = emulator(|options| options.rates = Some(rates)).await;
+    let paced = repin_aws_ssm::Rates { get: Some(400.0), put: Some(20.0), delete: Some(20.0) };
+    let target = target(&emulator, |config| config.rates = Some(paced)).await;
+    let keys: Vec<Key> = (0..60).map(|i| key(&format!("bulk/{i:02}"))).collect();
+    let started = Instant::now();
+    let writes = keys.iter().map(|wanted| {
+        let target = &target;
+        async move { target.apply(&write(wanted, "one", Put::Create)).await }
+    });
+    futures::future::try_join_all(writes).await.unwrap();
+    assert_eq!(target.requests()["PutParameter"], 60, "not one was throttled");
+    let took = started.elapsed().as_secs_f64();
+    assert!((2.7..5.0).contains(&took), "60 writes at 20 a second took {took} s");
+}
+
+#[tokio::test]
+async fn without_pacing_a_throttled_write_still_goes_through() {
+    let rates = repin_emulator::Rates { get: 400.0, put: 2.0, delete: 2.0 };
+    let emulator = emulator(|options| options.rates = Some(rates)).await;
+    let target = target(&emulator, |_| {}).await;
+    for i in 0..4 {
+        target.apply(&write(&key(&format!("k{i}")), "one", Put::Create)).await.unwrap();
+    }
+    assert!(emulator.counters().count_status("ssm", "PutParameter", 400) > 0, "the quota was met");
+}
