@@ -4,6 +4,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use repin_provider::{Key, Secret, TargetName, Value};
+use secrecy::zeroize::Zeroize as _;
 
 use super::Env;
 use super::digest::Identity;
@@ -92,9 +93,13 @@ pub(super) fn make(request: Request<'_>, outside: Outside<'_>) -> Result<(Entry,
         tags: raw.tags.clone(),
         pin: request.pin.map(|pin| pin.0.clone()),
     };
+    let mut canonical = rendered.canonical;
     let identity = match reference {
-        Some(reference) if is_secret => Identity::Secret { reference: reference.authored, trim },
-        _ => Identity::Value(rendered.canonical),
+        Some(reference) if is_secret => {
+            canonical.zeroize();
+            Identity::Secret { reference: reference.authored, trim }
+        }
+        _ => Identity::Value(canonical),
     };
     Ok((entry, identity))
 }

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     fn merged(files: &[&str]) -> String {
-        let parse = |text: &&str| yaml::parse(text, 0, &mut Vec::new()).expect("valid");
+        let parse = |text: &&str| yaml::parse(text, 0, &[], &mut Vec::new()).expect("valid");
         let mut nodes = files.iter().map(parse);
         let mut base = nodes.next().expect("one at least");
         nodes.for_each(|over| merge_files(&mut base, over));

@@ -86,7 +86,8 @@ pub fn load(request: &Request) -> Result<Desired, Invalid> {
 
 /// Loads only who writes and where: what looking at the stores and putting them back needs.
 ///
-/// A broken entry, a missing variable or a broken policy does not stop it.
+/// A broken entry, a missing variable or a broken policy does not stop it; nor does a text that stops being YAML among
+/// the entries, where `name` and `targets` stand before them.
 ///
 /// # Errors
 /// Returns what is wrong with `name`, with `targets` or with the files as a whole.
@@ -125,7 +126,7 @@ fn read_one(path: &Path, sources: &mut Sources, issues: &mut Vec<Issue>, toleran
         read::read_file(path).map_err(|message| whole(file, format!("cannot be read: {message}"))).and_then(|text| {
             refuse_control(&text, file)?;
             let mut flaws = Vec::new();
-            let root = parse(path, file, &text, &mut flaws)?;
+            let root = parse(path, file, &text, tolerant, &mut flaws)?;
             Ok((text, root, flaws))
         });
     match parsed {
@@ -153,9 +154,9 @@ fn whole(file: u32, message: impl Into<String>) -> Issue {
     Issue::at(Span { file, start, end: start }, message)
 }
 
-fn parse(path: &Path, file: u32, text: &str, flaws: &mut Vec<Issue>) -> Result<Node, Issue> {
+fn parse(path: &Path, file: u32, text: &str, tolerant: &[&str], flaws: &mut Vec<Issue>) -> Result<Node, Issue> {
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("yaml" | "yml") => yaml::parse(text, file, flaws),
+        Some("yaml" | "yml") => yaml::parse(text, file, tolerant, flaws),
         Some("json") => json::parse(text, file, flaws).map_err(|error| {
             let span = Span { file, start: error.pos, end: error.pos };
             Issue::at(span, format!("not valid JSON: {}", error.message)).unquotable()

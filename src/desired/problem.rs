@@ -51,7 +51,7 @@ pub struct Location {
 /// One line of a file in which every value that might be a secret is replaced by `…`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Excerpt {
-    /// The line without its indentation's tabs and without its end.
+    /// The line without its end, a blank for each tab.
     pub text: String,
     /// How many characters stand before the place.
     pub offset: usize,

@@ -20,21 +20,20 @@ const MAX_ALIASED: usize = 32 << 20;
 
 /// Parses one document. Flaws that leave the rest readable go to `issues`.
 ///
+/// Where the text stops being YAML inside one of the sections in `tolerant`, the sections before it are returned.
+///
 /// # Errors
 /// Returns what makes the text unreadable.
-pub(super) fn parse(text: &str, file: u32, issues: &mut Vec<Issue>) -> Result<Node, Issue> {
+pub(super) fn parse(text: &str, file: u32, tolerant: &[&str], issues: &mut Vec<Issue>) -> Result<Node, Issue> {
     let mut builder =
         Builder { file, issues, stack: Vec::new(), anchors: HashMap::new(), root: None, nodes: 0, aliased: 0 };
-    let mut parser = Parser::new_from_str(text);
-    while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| {
-            let at = pos(error.marker());
-            Issue::at(Span { file, start: at, end: at }, format!("not valid YAML: {}", error.info())).unquotable()
-        })?;
-        builder.take(event, span)?;
+    match builder.run(text) {
+        Ok(()) => {
+            let start = Pos { line: 1, column: 1 };
+            builder.root.ok_or_else(|| Issue::at(Span { file, start, end: start }, "the file is empty"))
+        }
+        Err(issue) => builder.salvage(tolerant).ok_or(issue),
     }
-    let start = Pos { line: 1, column: 1 };
-    builder.root.ok_or_else(|| Issue::at(Span { file, start, end: start }, "the file is empty"))
 }
 
 fn pos(marker: &Marker) -> Pos {
@@ -72,6 +71,30 @@ struct Builder<'i> {
 }
 
 impl Builder<'_> {
+    fn run(&mut self, text: &str) -> Result<(), Issue> {
+        let mut parser = Parser::new_from_str(text);
+        while let Some(event) = parser.next_event() {
+            let (event, span) = event.map_err(|error| {
+                let at = pos(error.marker());
+                let span = Span { file: self.file, start: at, end: at };
+                Issue::at(span, format!("not valid YAML: {}", error.info())).unquotable()
+            })?;
+            self.take(event, span)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the top-level members that were complete when reading stopped inside or behind a tolerant one.
+    fn salvage(self, tolerant: &[&str]) -> Option<Node> {
+        let Frame { span, content, .. } = self.stack.into_iter().next()?;
+        let Content::Map { map, pending } = content else { return None };
+        let stopped_at = match &pending {
+            Some((name, _)) => name.as_deref()?,
+            None => map.last()?.0,
+        };
+        tolerant.contains(&stopped_at).then_some(Node { span, data: Data::Map(map) })
+    }
+
     fn take(&mut self, event: Event<'_>, raw: RawSpan) -> Result<(), Issue> {
         let span = Span { file: self.file, start: pos(&raw.start), end: pos(&raw.end) };
         match event {
@@ -103,6 +126,15 @@ impl Builder<'_> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
             return Err(Issue::at(span, format!("the file holds more than {MAX_NODES} values")));
+        }
+        Ok(())
+    }
+
+    fn count_bytes(&mut self, bytes: usize, span: Span) -> Result<(), Issue> {
+        self.aliased += bytes;
+        if self.aliased > MAX_ALIASED {
+            let message = format!("anchors and aliases stand for more than {} MiB of text", MAX_ALIASED >> 20);
+            return Err(Issue::at(span, message));
         }
         Ok(())
     }
@@ -141,6 +173,7 @@ impl Builder<'_> {
         if anchor > 0 {
             let (nodes, bytes, height) = weigh(&node);
             self.count(nodes, node.span)?;
+            self.count_bytes(bytes, node.span)?;
             self.anchors.insert(anchor, Anchored { node: node.clone(), nodes, bytes, height });
         }
         self.place(node)
@@ -152,10 +185,7 @@ impl Builder<'_> {
         };
         let (nodes, bytes, height) = (anchored.nodes, anchored.bytes, anchored.height);
         let node = anchored.node.clone();
-        self.aliased += bytes;
-        if self.aliased > MAX_ALIASED {
-            return Err(Issue::at(span, format!("aliases stand for more than {} MiB of text", MAX_ALIASED >> 20)));
-        }
+        self.count_bytes(bytes, span)?;
         if self.stack.len() + height > MAX_DEPTH {
             return Err(Issue::at(span, format!("nested deeper than {MAX_DEPTH} levels")));
         }

@@ -133,6 +133,10 @@ fn a_broken_entry_does_not_stop_a_rollback() {
         "entries: [a]",
         "policy: { drift: never, drift: never }\nforget: 5",
         "unknown: section",
+        "entries:\n  a: { value: [x }\n  b: { value: y }",
+        "entries:\n  a: { value: x }\n b: { value: y }",
+        "entries: { a: *nowhere }",
+        "policy: { prune: \"",
     ] {
         let folder = Folder::new(&[("a.yaml", &format!("{TARGETS}{rest}"))]);
         assert!(folder.load(&["a.yaml"]).is_err(), "{rest}");
@@ -233,6 +237,16 @@ fn yaml_and_json_ask_for_the_same() {
     let folder = Folder::new(&[("a.json", json), ("b.yaml", yaml), ("c.yml", json)]);
     let digests = ["a.json", "b.yaml", "c.yml"].map(|name| folder.load(&[name]).unwrap().digest);
     assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+}
+
+#[test]
+fn ten_thousand_entries_load() {
+    let entry = |n: usize| format!("  group-{}/entry-{n}: {{ value: {{ model: gpt-4o, n: {n} }} }}\n", n % 100);
+    let entries: String = (0..10_000).map(entry).collect();
+    let desired = load_entries(&format!("entries:\n{entries}")).unwrap();
+    assert!(desired.targets.values().all(|target| target.entries.len() == 10_000));
+    let error = load_entries(&format!("entries:\n{entries}  one-more: {{ value: x }}\n")).unwrap_err();
+    assert!(error.contains("10001 standard parameters"), "{error}");
 }
 
 #[test]
