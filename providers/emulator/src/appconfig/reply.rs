@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::model::Rejection;
+use super::model::{MAX_ITEM_BYTES, Rejection};
 use crate::persist::PersistError;
 
 pub(crate) const SYNC_TOKEN: HeaderName = HeaderName::from_static("sync-token");
@@ -107,7 +107,7 @@ impl Refused {
         Self::Invalid { name: name.into(), detail: detail.into() }
     }
 
-    /// Writes the refusal; 401, 403, 404, 405 and 412 have no body.
+    /// Writes the refusal. 401, 403, 404, 405, 412 and 415 have no body.
     pub(crate) fn into_reply(self) -> Reply {
         match self {
             Self::Unauthorized(why) => {
@@ -119,39 +119,38 @@ impl Refused {
             Self::Precondition => Reply::empty(StatusCode::PRECONDITION_FAILED),
             Self::MediaType => Reply::empty(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::TooLarge { bytes } => {
-                let detail = format!("The key-value has {bytes} bytes; at most 10240 are allowed.");
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid-argument", "The request is too large")
-                    .detail(detail)
+                let detail = format!("The key-value has {bytes} bytes; at most {MAX_ITEM_BYTES} are allowed.");
+                let members = [("detail", detail.as_str())];
+                problem(StatusCode::PAYLOAD_TOO_LARGE, "invalid-argument", "The request is too large", &members)
             }
             Self::Invalid { name, detail } => {
                 let title = format!("Invalid request parameter '{name}'");
-                Problem::new(StatusCode::BAD_REQUEST, "invalid-argument", &title).name(&name).detail(detail)
+                let members = [("name", name.as_str()), ("detail", detail.as_str())];
+                problem(StatusCode::BAD_REQUEST, "invalid-argument", &title, &members)
             }
             Self::Locked { key } => {
                 let title = format!("Modifying key '{key}' is not allowed");
-                let detail = "The key is read-only. To allow modification unlock it first.".to_owned();
-                Problem::new(StatusCode::CONFLICT, "key-locked", &title).name(&key).detail(detail)
+                let detail = "The key is read-only. To allow modification unlock it first.";
+                problem(StatusCode::CONFLICT, "key-locked", &title, &[("name", key.as_str()), ("detail", detail)])
             }
-            Self::AlreadyExists => Problem::new(StatusCode::CONFLICT, "already-exists", "The resource already exists.")
-                .detail(String::new()),
+            Self::AlreadyExists => {
+                problem(StatusCode::CONFLICT, "already-exists", "The resource already exists.", &[("detail", "")])
+            }
             Self::InvalidState => {
-                let detail =
-                    "The target resource is not in a valid state to perform the requested operation.".to_owned();
-                Problem::new(StatusCode::CONFLICT, "invalid-state", "Target resource state invalid.").detail(detail)
+                let detail = "The target resource is not in a valid state to perform the requested operation.";
+                problem(StatusCode::CONFLICT, "invalid-state", "Target resource state invalid.", &[("detail", detail)])
             }
             Self::TooMany { retry_after_ms } => {
-                let title = "Too many requests";
-                Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", title)
-                    .policy("Total Requests")
-                    .reply()
+                let members = [("policy", "Total Requests")];
+                problem(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests", &members)
                     .with(RETRY_AFTER_MS, &retry_after_ms.to_string())
             }
             Self::Broken => {
                 let title = "The emulator cannot keep its data";
-                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "server-error", title).reply()
+                problem(StatusCode::INTERNAL_SERVER_ERROR, "server-error", title, &[])
             }
             Self::Custom { status, kind, title, retry_after_ms } => {
-                let reply = Problem::new(status, &kind, &title).reply();
+                let reply = problem(status, &kind, &title, &[]);
                 match retry_after_ms {
                     Some(wait) => reply.with(RETRY_AFTER_MS, &wait.to_string()),
                     None => reply,
@@ -190,37 +189,11 @@ fn challenge(why: Option<&str>) -> String {
     }
 }
 
-/// An error body after RFC 7807, with the service's extra members.
-struct Problem {
-    status: StatusCode,
-    body: Map<String, Value>,
-}
-
-impl Problem {
-    fn new(status: StatusCode, kind: &str, title: &str) -> Self {
-        let mut body = Map::new();
-        body.insert("type".into(), json!(format!("https://azconfig.io/errors/{kind}")));
-        body.insert("title".into(), json!(title));
-        Self { status, body }
-    }
-
-    fn name(mut self, name: &str) -> Self {
-        self.body.insert("name".into(), json!(name));
-        self
-    }
-
-    fn policy(mut self, policy: &str) -> Self {
-        self.body.insert("policy".into(), json!(policy));
-        self
-    }
-
-    fn detail(mut self, detail: String) -> Reply {
-        self.body.insert("detail".into(), json!(detail));
-        self.reply()
-    }
-
-    fn reply(mut self) -> Reply {
-        self.body.insert("status".into(), json!(self.status.as_u16()));
-        Reply::json(self.status, PROBLEM, Value::Object(self.body))
-    }
+/// Makes an error body after RFC 7807, with the service's own members between the title and the status.
+fn problem(status: StatusCode, kind: &str, title: &str, members: &[(&str, &str)]) -> Reply {
+    let kind = format!("https://azconfig.io/errors/{kind}");
+    let texts = [("type", kind.as_str()), ("title", title)].into_iter().chain(members.iter().copied());
+    let mut body: Map<String, Value> = texts.map(|(name, text)| (name.to_owned(), json!(text))).collect();
+    body.insert("status".into(), json!(status.as_u16()));
+    Reply::json(status, PROBLEM, Value::Object(body))
 }

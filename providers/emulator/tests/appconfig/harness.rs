@@ -120,22 +120,24 @@ fn check_every_answer(answer: &Answer) {
     assert!(answer.header("date").unwrap().ends_with(" GMT"));
 }
 
+/// Signs for the host that requests in this process name.
+pub(crate) fn sign(credential: &str, method: &str, target: &str, date: &str, body: &str) -> Signed {
+    sign_for(HOST, credential, method, target, date, body)
+}
+
+/// The headers of a signed request.
+pub(crate) type Signed = Vec<(&'static str, String)>;
+
 /// Signs as the documentation of the service says, with other libraries than the emulator verifies with.
-pub(crate) fn sign(
-    credential: &str,
-    method: &str,
-    target: &str,
-    date: &str,
-    body: &str,
-) -> Vec<(&'static str, String)> {
+pub(crate) fn sign_for(host: &str, credential: &str, method: &str, target: &str, date: &str, body: &str) -> Signed {
     let hash = BASE64_STANDARD.encode(Sha256::digest(body.as_bytes()));
-    let text = format!("{method}\n{target}\n{date};{HOST};{hash}");
+    let text = format!("{method}\n{target}\n{date};{host};{hash}");
     let mut mac = Hmac::<Sha256>::new_from_slice(&BASE64_STANDARD.decode(APPCONFIG_SECRET).unwrap()).unwrap();
     mac.update(text.as_bytes());
     let signature = BASE64_STANDARD.encode(mac.finalize().into_bytes());
     let names = "x-ms-date;host;x-ms-content-sha256";
     vec![
-        ("host", HOST.to_owned()),
+        ("host", host.to_owned()),
         ("x-ms-date", date.to_owned()),
         ("x-ms-content-sha256", hash),
         ("authorization", format!("HMAC-SHA256 Credential={credential}&SignedHeaders={names}&Signature={signature}")),

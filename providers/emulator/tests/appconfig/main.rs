@@ -7,4 +7,5 @@ mod key_values;
 mod lag_and_limits;
 mod listings;
 mod snapshots;
+mod socket;
 mod survival;

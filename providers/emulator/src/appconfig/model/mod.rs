@@ -19,7 +19,7 @@ mod tag_filter;
 
 pub(crate) use condition::{Condition, Conditions, Verdict};
 pub(crate) use filter::TextFilter;
-pub(crate) use item::{Content, Id, KeyValue};
+pub(crate) use item::{Content, Id, KeyValue, MAX_ITEM_BYTES};
 pub(crate) use page::{Page, page_etag, page_of};
 pub(crate) use select::KeyValueFilter;
 pub use snapshot::SnapshotFailure;

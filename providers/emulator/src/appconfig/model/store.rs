@@ -7,10 +7,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::item::{MAX_ITEM_BYTES, check_name, check_tags, item_bytes};
+use super::item::{check_name, check_tags, item_bytes};
 use super::{
-    Composition, Conditions, Content, CreateSnapshot, Id, KeyValue, KeyValueFilter, MAX_SNAPSHOT_BYTES, Snapshot,
-    SnapshotFailure, SnapshotState,
+    Composition, Conditions, Content, CreateSnapshot, Id, KeyValue, KeyValueFilter, MAX_ITEM_BYTES, MAX_SNAPSHOT_BYTES,
+    Snapshot, SnapshotFailure, SnapshotState,
 };
 
 /// The shortest retention of a snapshot in seconds (documented limit).
