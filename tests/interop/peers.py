@@ -1,0 +1,122 @@
+"""Programs that run beside the tests: our emulator, and the ones that other people wrote."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+ACCOUNT = "111122223333"
+REGION = "eu-west-1"
+KMS_ALIAS = "alias/ai-config"
+PATIENCE = 30.0
+
+
+class Process:
+    """A child process that ends with the block that started it."""
+
+    def __init__(self, command, **options):
+        self.child = subprocess.Popen(command, **options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.send_signal(signal.SIGTERM)
+        try:
+            self.child.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+
+
+def clean_environment(**more):
+    """The environment of a child: nothing of this machine's credentials or settings."""
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")
+    return {name: os.environ[name] for name in kept if name in os.environ} | more
+
+
+def aws_client(service, endpoint, key, secret, region=REGION):
+    """A boto3 client that asks once: retries would hide what is compared."""
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=region,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20),
+    )
+
+
+class Emulator(Process):
+    """Both clouds of `repin emulator`, in memory."""
+
+    name = "repin emulator"
+
+    def __init__(self, repin, *more):
+        command = [repin, "emulator", "-o", "json", "--account", ACCOUNT, "--kms-key", KMS_ALIAS, *more]
+        super().__init__(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=clean_environment(), text=True)
+        line = self.child.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the emulator printed nothing and ended with {self.child.wait()}")
+        said = json.loads(line)
+        self.aws, self.azure = said["aws"], said["azure"]
+        self.connection_string = self.azure["connection_string"]
+
+    def client(self, service, region=REGION):
+        """A boto3 client of the AWS half."""
+        aws = self.aws
+        return aws_client(service, aws["endpoint_url"], aws["access_key_id"], aws["secret_access_key"], region)
+
+
+class Moto(Process):
+    """A moto server."""
+
+    name = "moto"
+
+    def __init__(self):
+        self.port = free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        server = Path(sys.executable).with_name("moto_server")
+        super().__init__(
+            [server, "-H", "127.0.0.1", "-p", str(self.port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=clean_environment(),
+        )
+        wait_for_http(f"{self.endpoint}/moto-api/", self.child)
+
+    def client(self, service, region=REGION):
+        """A boto3 client. In moto the access key chooses nothing; the account is its default one."""
+        return aws_client(service, self.endpoint, "AKIAMOTO0000000000000", "moto", region)
+
+
+def free_port():
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_http(url, child):
+    """Waits until a server answers anything at all."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if child.poll() is not None:
+            raise RuntimeError(f"the server for {url} ended with {child.returncode}")
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"{url} did not answer within {PATIENCE:.0f} s")

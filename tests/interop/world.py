@@ -1,0 +1,98 @@
+"""A desired-state file, the program, and clients of other makers for the stores it writes to."""
+
+import json
+import subprocess
+
+from azure.appconfiguration import AzureAppConfigurationClient
+
+from peers import ACCOUNT, KMS_ALIAS, REGION, clean_environment
+
+PREFIX = "/ai/interop"
+KEY_PREFIX = "interop"
+LABEL = "prod"
+SECRET = "a secret of the interop tests"
+
+
+class Ran:
+    """What a command did."""
+
+    def __init__(self, done):
+        self.code, self.stdout, self.stderr = done.returncode, done.stdout, done.stderr
+
+    @property
+    def json(self):
+        """The JSON object that was printed."""
+        return json.loads(self.stdout)
+
+    def expect(self, code):
+        """Asserts the exit code."""
+        assert self.code == code, f"exit {self.code}\nstdout:\n{self.stdout}\nstderr:\n{self.stderr}"
+        return self
+
+
+class World:
+    """One owner with a target on each cloud."""
+
+    def __init__(self, repin, emulator, folder, name="interop"):
+        self.repin, self.emulator, self.folder, self.name = repin, emulator, folder, name
+        self.ssm = emulator.client("ssm")
+        self.azure = AzureAppConfigurationClient.from_connection_string(emulator.connection_string, retry_total=0)
+
+    def entries(self, entries):
+        """Writes the file; `entries` is what YAML, a superset of JSON, makes of it."""
+        wanted = {
+            "version": 1,
+            "name": self.name,
+            "targets": {
+                "aws-eu": {
+                    "provider": "aws-ssm",
+                    "account": ACCOUNT,
+                    "region": REGION,
+                    "prefix": PREFIX,
+                    "kms_key": KMS_ALIAS,
+                    "endpoint_url": self.emulator.aws["endpoint_url"],
+                },
+                "azure": {
+                    "provider": "azure-app-configuration",
+                    "endpoint": self.emulator.azure["endpoint"],
+                    "prefix": KEY_PREFIX,
+                    "label": LABEL,
+                    "connection_string": {"env": "AZURE_CONNECTION"},
+                },
+            },
+            "entries": entries,
+        }
+        self.file.write_text(json.dumps(wanted, indent=2), encoding="utf-8")
+
+    @property
+    def file(self):
+        """The desired-state file."""
+        return self.folder / "repin.json"
+
+    def run(self, *arguments):
+        """Runs the program."""
+        environment = clean_environment(
+            AWS_ACCESS_KEY_ID=self.emulator.aws["access_key_id"],
+            AWS_SECRET_ACCESS_KEY=self.emulator.aws["secret_access_key"],
+            AWS_EC2_METADATA_DISABLED="true",
+            AZURE_CONNECTION=self.emulator.connection_string,
+            INTEROP_SECRET=SECRET,
+        )
+        command = [self.repin, *arguments, "-o", "json", "-f", self.file, "--state-dir", self.folder / "state"]
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        return Ran(done)
+
+    def parameter(self, key, **more):
+        """Reads a parameter by its whole name, as services do."""
+        return self.ssm.get_parameter(Name=f"{PREFIX}/{key}", **more)["Parameter"]
+
+    def setting(self, key):
+        """Reads a key-value."""
+        return self.azure.get_configuration_setting(key=f"{KEY_PREFIX}/{key}", label=LABEL)
+
+
+def steps(answer, target):
+    """The steps of one target."""
+    return [step for step in answer["steps"] if step["target"] == target]
