@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
@@ -90,8 +90,9 @@ async fn converse(stream: TcpStream, half: Half, seam: Seam) {
     // Small answers must not wait for each other; without it a failing setting only costs speed.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| answer(request, half.clone(), seam.clone()));
+    // No timeout on idle connections: clients keep them for later, and a test may have stopped the runtime's clock.
     let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
+        .header_read_timeout(None)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection ended early");

@@ -241,6 +241,44 @@ async fn faults_refuse_drop_and_hang() {
     assert_eq!(puts, 7);
 }
 
+#[tokio::test]
+async fn each_protocol_has_its_own_refusals() {
+    let emulator = start(Options::default()).await;
+    emulator.faults().set(Arc::new(|call| Fault::Refuse {
+        status: 503,
+        code: format!("{}Down", call.service),
+        message: "<down> & out".to_owned(),
+        retry_after_ms: None,
+    }));
+    let config = config(&emulator).await;
+    let sts = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await.unwrap_err();
+    assert_eq!((sts.code(), sts.message()), (Some("stsDown"), Some("<down> & out")));
+    assert_eq!(sts.raw_response().unwrap().status().as_u16(), 503);
+    let kms = aws_sdk_kms::Client::new(&config).list_keys().send().await.unwrap_err();
+    assert_eq!((kms.code(), kms.message()), (Some("kmsDown"), Some("<down> & out")));
+    assert_eq!(emulator.counters().count_status("kms", "ListKeys", 503), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_puts_get_distinct_versions() {
+    let emulator = start(Options::default()).await;
+    let client = ssm(&emulator).await;
+    let mut puts = tokio::task::JoinSet::new();
+    for i in 0..80 {
+        let client = client.clone();
+        puts.spawn(async move { put(&client, "/a", &i.to_string()).await });
+    }
+    let mut versions = puts.join_all().await;
+    versions.sort_unstable();
+    assert_eq!(versions, (1..=80).collect::<Vec<i64>>());
+    let create = |value: &str| {
+        let create = client.put_parameter().name("/b").value(value).r#type(ParameterType::String);
+        create.send()
+    };
+    let (one, two) = tokio::join!(create("1"), create("2"));
+    assert_eq!(usize::from(one.is_ok()) + usize::from(two.is_ok()), 1, "create-if-absent has one winner");
+}
+
 /// Sends bytes and returns everything that comes back until the connection closes.
 async fn raw(emulator: &Emulator, request: &str) -> String {
     let address = emulator.aws_endpoint().replace("http://", "");

@@ -261,3 +261,30 @@ fn refusal(call: &Call, refusal: &Refusal) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(target: Option<&str>, body: &str) -> (&'static str, String, Option<String>) {
+        let mut request = http::Request::post("/");
+        if let Some(target) = target {
+            request = request.header("x-amz-target", target);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let operation = identify(&parts, body.as_bytes());
+        (operation.service, operation.operation, operation.name)
+    }
+
+    #[test]
+    fn requests_are_named_before_they_are_believed() {
+        let get = named(Some("AmazonSSM.GetParameters"), r#"{"Names":["/a","/b"]}"#);
+        assert_eq!(get, ("ssm", "GetParameters".to_owned(), Some("/a,/b".to_owned())));
+        let key = named(Some("TrentService.DescribeKey"), r#"{"KeyId":"alias/x"}"#);
+        assert_eq!(key, ("kms", "DescribeKey".to_owned(), Some("alias/x".to_owned())));
+        let sts = named(None, "Action=GetCallerIdentity&Version=2011-06-15");
+        assert_eq!(sts, ("sts", "GetCallerIdentity".to_owned(), None));
+        assert_eq!(named(Some("DynamoDB_20120810.GetItem"), "{").0, UNKNOWN);
+        assert_eq!(named(None, "").1, "POST /");
+    }
+}
