@@ -10,7 +10,7 @@ use repin_provider::{Error, Key, Observation, Observe, Provider, ReadRequest, Se
 use crate::model::compare::same_text;
 use crate::model::desired::{Adopt, Desired, Entry, FileDigest, Target};
 use crate::model::observed::{FileStanding, Observed, TargetState};
-use crate::model::release::{Record, RowAction, Runner, State, TargetId};
+use crate::model::release::{Record, Runner, State, TargetId};
 use crate::record::host::{HostMemory, KnownSecret, TargetMemory};
 use crate::record::ledger::{self, LedgerError, Loaded};
 
@@ -181,12 +181,7 @@ async fn look_closer(
 }
 
 async fn read_owners(target: &Target, provider: &dyn Provider, state: &mut TargetState) -> Result<(), Error> {
-    let intended = |key: &Key| {
-        let open = state.ledger.open();
-        open.is_some_and(|record| {
-            record.rows.iter().any(|row| row.key == *key && row.action == RowAction::Create && !row.applied)
-        })
-    };
+    let intended = |key: &Key| state.ledger.open().is_some_and(|record| record.may_have_made(key));
     let adopts = |key: &Key| target.entries.get(key).is_some_and(|entry| entry.adopt != Adopt::Never);
     let unknown: Vec<Key> = state
         .items

@@ -180,6 +180,15 @@ pub struct Record {
     pub rows: Vec<Row>,
 }
 
+impl Record {
+    /// Tells whether a key that the ledger does not know may be there because this record was about to make it, or to
+    /// accept what an earlier state of it had made.
+    pub fn may_have_made(&self, key: &Key) -> bool {
+        let makes = |row: &Row| matches!(row.action, RowAction::Create | RowAction::Pin) && row.from.is_none();
+        self.rows.iter().any(|row| row.key == *key && makes(row) && !row.applied)
+    }
+}
+
 /// What we say a target serves for one key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pin {

@@ -15,8 +15,8 @@ pub(super) struct KeyView<'a> {
     pub(super) entry: Option<&'a Entry>,
     pub(super) seen: Option<&'a Seen>,
     pub(super) pin: Option<&'a Pin>,
-    /// Whether an open record of ours was about to create it.
-    pub(super) intended: bool,
+    /// Whether an open record of ours may have made it.
+    pub(super) may_be_ours: bool,
     /// The content of the pin where it is no longer served: not asked for, gone, or this.
     pub(super) pinned: Option<&'a Option<ReadValue>>,
     pub(super) secret_matches: Option<bool>,
@@ -76,7 +76,7 @@ impl KeyView<'_> {
     fn meet(&self, entry: &Entry, item: &Item) -> Decision {
         let equal = self.equal(entry, item);
         let ours = super::is_mine(self.owner, item.owner.as_ref());
-        if self.intended && ours {
+        if self.may_be_ours && ours {
             // Made by a run of ours that died before it could say so.
             return if equal {
                 self.accept(StepAction::Pin, Reason::Equal, item, false)
@@ -123,7 +123,7 @@ impl KeyView<'_> {
         if self.pin.is_none() {
             // Meant to be made by a run that died, and dropped from the file since.
             return match item {
-                Some(item) if self.intended && super::is_mine(self.owner, item.owner.as_ref()) => self.remove(item),
+                Some(item) if self.may_be_ours && super::is_mine(self.owner, item.owner.as_ref()) => self.remove(item),
                 _ => Decision::Nothing,
             };
         }

@@ -10,6 +10,8 @@ mod check;
 mod diff;
 mod entry;
 mod open;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,7 +95,7 @@ fn plan_target(
             entry: target.entries.get(&key),
             seen: state.items.get(&key),
             pin: ledger.pins.get(&key),
-            intended: open.intends_to_create(&key),
+            may_be_ours: open.may_have_made(&key),
             pinned: state.pinned.get(&key),
             secret_matches: state.secret_matches.get(&key).copied(),
             native: state.native.get(&key).map_or_else(|| key.to_string(), Clone::clone),

@@ -37,10 +37,10 @@ impl OpenRecord {
         if let Self::Resume(record) = self { Some(record.clone()) } else { None }
     }
 
-    /// Tells whether a record of ours was about to create a key.
-    pub(super) fn intends_to_create(&self, key: &Key) -> bool {
+    /// Tells whether a record that is still open may have made a key that the ledger does not know.
+    pub(super) fn may_have_made(&self, key: &Key) -> bool {
         let (Self::Resume(record) | Self::Running(record)) = self else { return false };
-        record.rows.iter().any(|row| row.key == *key && row.action == RowAction::Create && !row.applied)
+        record.may_have_made(key)
     }
 }
 
@@ -88,6 +88,10 @@ fn close_row(row: &Row, seen: Option<&Seen>, owner: &Owner) -> Row {
     match (row.action, seen) {
         // The owner is written as a tag in the create itself.
         (RowAction::Create, Some(Seen::Present(item))) if super::is_mine(owner, item.owner.as_ref()) => landed(item),
+        // Nothing was to be written; it was only to be said.
+        (RowAction::Pin | RowAction::Adopt, Some(Seen::Present(item))) if row.to.as_ref() == Some(&item.version) => {
+            landed(item)
+        }
         (RowAction::Update, Some(Seen::Present(item))) if row.from.as_ref() != Some(&item.version) => landed(item),
         (RowAction::Delete, Some(Seen::Absent)) => Row { to: None, applied: true, ..row.clone() },
         _ => row.clone(),

@@ -1,0 +1,467 @@
+//! The planner against a small simulated world: any sequence of edits, hand edits and crashes converges, the second
+//! plan is empty, and what is not ours stays as it is.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use repin_provider::{Capabilities, Content, Item, Place, Seen, Value, Version};
+
+use super::*;
+use crate::model::desired::{Adopt, Entry, EntryKind, TargetConfig};
+use crate::model::release::{Cause, Header, Record, Row, RowAction, Runner, State, TargetId};
+
+const TARGETS: [&str; 2] = ["one", "two"];
+const KEYS: [&str; 4] = ["a", "b", "c", "d"];
+const OURS: &str = "tests";
+
+fn key(text: &str) -> Key {
+    Key::parse(text).expect("valid")
+}
+
+fn target(text: &str) -> TargetName {
+    TargetName::parse(text).expect("valid")
+}
+
+fn place(target: &str) -> Place {
+    Place::parse(target).expect("valid")
+}
+
+/// One simulated store with its ledger.
+#[derive(Debug, Clone, Default)]
+struct Store {
+    items: BTreeMap<Key, Item>,
+    records: Vec<Record>,
+    writes: u64,
+}
+
+impl Store {
+    fn version(&mut self) -> Version {
+        self.writes += 1;
+        let at = Timestamp::from_second(self.writes as i64).expect("in range");
+        Version::new(self.writes.to_string(), Some(at))
+    }
+
+    fn put(&mut self, key: &Key, value: &str, owner: Option<&str>) -> Version {
+        let version = self.version();
+        let owner = self.items.get(key).map_or(owner.map(str::to_owned), |item| item.owner.clone().flatten());
+        let item = Item {
+            version: version.clone(),
+            value: Some(value.to_owned()),
+            secret: false,
+            native_type: None,
+            content_type: None,
+            tags: Some(BTreeMap::new()),
+            description: None,
+            owner: Some(owner),
+            locked: false,
+        };
+        self.items.insert(key.clone(), item);
+        version
+    }
+}
+
+/// The whole simulated world.
+#[derive(Debug, Clone, Default)]
+struct World {
+    stores: BTreeMap<TargetName, Store>,
+    passes: u64,
+}
+
+/// A file: a value for each key on all targets.
+type File = BTreeMap<&'static str, u8>;
+
+fn desired(file: &File) -> Desired {
+    let entry = |value: u8| Entry {
+        kind: EntryKind::Text,
+        value: Value::Plain(format!("value {value}")),
+        source: None,
+        content_type: None,
+        adopt: Adopt::Never,
+        tier: None,
+        description: None,
+        tags: None,
+        pin: None,
+    };
+    let config = serde_json::json!({"account": "111122223333", "region": "eu-west-1", "prefix": "/p"});
+    let config: repin_aws_ssm::Config = serde_json::from_value(config).expect("valid");
+    let targets = TARGETS.map(|name| {
+        let entries = file.iter().map(|(name, value)| (key(name), entry(*value))).collect();
+        let config = TargetConfig::AwsSsm(config.clone());
+        (target(name), Target { name: target(name), config, entries })
+    });
+    let policy = crate::model::desired::Policy { max_deletes: 100, ..Default::default() };
+    Desired {
+        name: Owner::parse(OURS).expect("valid"),
+        targets: targets.into(),
+        policy,
+        forget: Vec::new(),
+        digest: FileDigest(format!("{file:?}")),
+        sources: Vec::new(),
+    }
+}
+
+fn capabilities() -> Capabilities {
+    Capabilities {
+        provider: "simulated",
+        compare_and_swap: true,
+        secrets: false,
+        content_types: false,
+        dates_on_write: true,
+        read_batch: 10,
+        page: 10,
+        max_document: 4096,
+        versions_kept: None,
+        versions_kept_for: None,
+        parallel_writes: 1,
+        rates: None,
+        settle: std::time::Duration::ZERO,
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        Self { stores: TARGETS.map(|name| (target(name), Store::default())).into(), passes: 0 }
+    }
+
+    fn observe(&self, desired: &Desired) -> Observed {
+        let targets = self.stores.iter().map(|(name, store)| {
+            let ledger = Ledger::new(store.records.clone(), None);
+            let open = ledger.open().into_iter().flat_map(|record| record.rows.iter().map(|row| row.key.clone()));
+            let wanted = desired.targets[name].entries.keys().cloned();
+            let keys: BTreeSet<Key> = wanted.chain(ledger.pins.keys().cloned()).chain(open).collect();
+            let seen = |key: &Key| store.items.get(key).map_or(Seen::Absent, |item| Seen::Present(item.clone()));
+            let state = TargetState {
+                id: TargetId::of(&place(name.as_str())),
+                place: place(name.as_str()),
+                capabilities: capabilities(),
+                native: BTreeMap::new(),
+                items: keys.iter().map(|key| (key.clone(), seen(key))).collect(),
+                foreign: None,
+                ledger,
+                secret_matches: BTreeMap::new(),
+                pinned: BTreeMap::new(),
+                at: None,
+                takeover: true,
+            };
+            (name.clone(), state)
+        });
+        Observed { targets: targets.collect() }
+    }
+
+    fn plan(&self, desired: &Desired) -> Plan {
+        let observed = self.observe(desired);
+        // This host has seen every file, so that none of its own is behind.
+        let newest = observed.targets.values().filter_map(|state| state.ledger.newest_release());
+        let newest = newest.max_by_key(|record| record.header.release).and_then(|record| record.header.file.clone());
+        let input = Input { desired, observed: &observed, newest_file_here: newest.as_ref(), allow_older: false };
+        let plan = plan(input);
+        assert_eq!(check(&plan, desired, &observed), [], "{plan:#?}");
+        plan
+    }
+
+    /// Carries a plan out, dying after so many writes; the claims and the record of it are writes too.
+    fn execute(&mut self, desired: &Desired, plan: &Plan, mut budget: usize) {
+        self.passes += 1;
+        let nonce = format!("pass {}", self.passes);
+        let mut spend = || {
+            let alive = budget > 0;
+            budget = budget.saturating_sub(1);
+            alive
+        };
+        let releasing: BTreeMap<_, _> = plan
+            .targets
+            .iter()
+            .filter(|(_, planned)| planned.resume.is_some() || planned.steps.iter().any(|step| !step.repair))
+            .map(|(name, planned)| (planned.id.clone(), name.clone()))
+            .collect();
+        for (name, planned) in &plan.targets {
+            let store = self.stores.get_mut(name).expect("there");
+            if let Some(closed) = &planned.close {
+                if !spend() {
+                    return;
+                }
+                *store.records.last_mut().expect("open") = closed.clone();
+            }
+        }
+        for (name, planned) in &plan.targets {
+            if planned.steps.is_empty() && planned.resume.is_none() {
+                continue;
+            }
+            if !spend() {
+                return;
+            }
+            let store = self.stores.get_mut(name).expect("there");
+            let rows: Vec<_> = planned.steps.iter().map(row).collect();
+            if let Some(open) = &planned.resume {
+                let mut kept: Vec<_> = open.rows.iter().filter(|row| row.applied).cloned().collect();
+                kept.retain(|row| !rows.iter().any(|new| new.key == row.key));
+                kept.extend(rows);
+                *store.records.last_mut().expect("open") = Record { rows: kept, state: State::Claimed, ..open.clone() };
+            } else {
+                let release = plan.release.as_ref().filter(|_| releasing.contains_key(&planned.id));
+                store.records.push(Record {
+                    seq: store.records.len() as u64 + 1,
+                    owner: desired.name.clone(),
+                    header: Header {
+                        nonce: nonce.clone(),
+                        release: release.map(|release| release.number),
+                        cause: Cause::Reconcile,
+                        at: Timestamp::from_second(1000).expect("in range"),
+                        actor: "me".into(),
+                        message: None,
+                        file: release.map(|release| release.file.clone()),
+                        restores: None,
+                        targets: releasing.clone(),
+                    },
+                    state: State::Claimed,
+                    runner: runner(),
+                    rows,
+                });
+            }
+        }
+        for (name, planned) in &plan.targets {
+            let store = self.stores.get_mut(name).expect("there");
+            let mut made = BTreeMap::new();
+            for step in &planned.steps {
+                let to = match (&step.content, step.writes()) {
+                    (_, false) => step.to.clone(),
+                    _ if !spend() => return,
+                    (Some(Content { value, .. }), true) => Some(store.put(&step.key, value.expose(), Some(OURS))),
+                    (None, true) => {
+                        store.items.remove(&step.key).expect("planned on what is there");
+                        None
+                    }
+                };
+                made.insert(step.key.clone(), to);
+            }
+            if !planned.steps.is_empty() || planned.resume.is_some() {
+                if !spend() {
+                    return;
+                }
+                let record = store.records.last_mut().expect("claimed");
+                for row in record.rows.iter_mut().filter(|row| made.contains_key(&row.key)) {
+                    row.to = made[&row.key].clone();
+                    row.applied = true;
+                }
+                record.state = State::Done;
+            }
+        }
+    }
+
+    fn hand_edit(&mut self, name: &str, key_name: &str, value: Option<u8>) {
+        let store = self.stores.get_mut(&target(name)).expect("there");
+        match value {
+            Some(value) if store.items.contains_key(&key(key_name)) => {
+                store.put(&key(key_name), &format!("hand {value}"), None);
+            }
+            Some(_) => {}
+            None => {
+                store.items.remove(&key(key_name));
+            }
+        }
+    }
+
+    #[track_caller]
+    fn assert_equals(&self, file: &File) {
+        for store in self.stores.values() {
+            let held: BTreeMap<_, _> = store
+                .items
+                .iter()
+                .filter(|(key, _)| !key.as_str().starts_with("foreign"))
+                .map(|(key, item)| (key.to_string(), item.value.clone().expect("plain")))
+                .collect();
+            let wanted: BTreeMap<_, _> =
+                file.iter().map(|(key, value)| ((*key).to_owned(), format!("value {value}"))).collect();
+            assert_eq!(held, wanted);
+        }
+    }
+}
+
+fn row(step: &Step) -> Row {
+    let action = match step.action {
+        StepAction::Create => RowAction::Create,
+        StepAction::Update => RowAction::Update,
+        StepAction::Delete => RowAction::Delete,
+        StepAction::Adopt => RowAction::Adopt,
+        StepAction::Pin => RowAction::Pin,
+    };
+    Row { key: step.key.clone(), action, from: step.from.clone(), to: step.to.clone(), applied: false }
+}
+
+fn runner() -> Runner {
+    Runner { host: "h".into(), boot: "b".into(), pid_namespace: "n".into(), pid: 1, started: 1 }
+}
+
+/// What happens to the world.
+#[derive(Debug, Clone)]
+enum Event {
+    /// The file becomes this, and a pass runs until it dies after so many writes.
+    Edit(File, usize),
+    /// A pass with the same file dies after so many writes.
+    Pass(usize),
+    /// Somebody changes or removes an item of ours.
+    Hand(&'static str, &'static str, Option<u8>),
+}
+
+fn files() -> impl Strategy<Value = File> {
+    proptest::collection::btree_map(proptest::sample::select(&KEYS[..]), 0_u8..3, 1..=KEYS.len())
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    // A pass has a dozen writes at most; half of them are let through whole.
+    let budget = || prop_oneof![Just(usize::MAX), 0_usize..12];
+    prop_oneof![
+        (files(), budget()).prop_map(|(file, budget)| Event::Edit(file, budget)),
+        budget().prop_map(Event::Pass),
+        (proptest::sample::select(&TARGETS[..]), proptest::sample::select(&KEYS[..]), proptest::option::of(0_u8..3))
+            .prop_map(|(target, key, value)| Event::Hand(target, key, value)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_story_converges(first in files(), story in proptest::collection::vec(events(), 0..8)) {
+        let mut world = World::new();
+        for name in TARGETS {
+            world.stores.get_mut(&target(name)).expect("there").put(&key("foreign"), "theirs", None);
+        }
+        let foreign = |world: &World| -> Vec<_> {
+            world.stores.values().map(|store| store.items[&key("foreign")].version.clone()).collect()
+        };
+        let before = foreign(&world);
+        let mut file = first;
+        for event in story {
+            match event {
+                Event::Edit(new, budget) => {
+                    file = new;
+                    let desired = desired(&file);
+                    let plan = world.plan(&desired);
+                    prop_assert!(plan.blocks.is_empty(), "{:?}", plan.blocks);
+                    world.execute(&desired, &plan, budget);
+                }
+                Event::Pass(budget) => {
+                    let desired = desired(&file);
+                    let plan = world.plan(&desired);
+                    prop_assert!(plan.blocks.is_empty(), "{:?}", plan.blocks);
+                    world.execute(&desired, &plan, budget);
+                }
+                Event::Hand(target, key, value) => world.hand_edit(target, key, value),
+            }
+        }
+        let wanted = desired(&file);
+        let plan = world.plan(&wanted);
+        prop_assert!(plan.blocks.is_empty(), "{:?}", plan.blocks);
+        world.execute(&wanted, &plan, usize::MAX);
+        world.assert_equals(&file);
+        let again = world.plan(&wanted);
+        prop_assert!(again.is_empty() && !again.has_changes(), "the second plan is empty: {again:#?}");
+        prop_assert_eq!(again.file, FileStanding::Current);
+        prop_assert_eq!(foreign(&world), before);
+        for store in world.stores.values() {
+            let ledger = Ledger::new(store.records.clone(), None);
+            let served: BTreeMap<_, _> = ledger.pins.iter().map(|(key, pin)| (key, &pin.version)).collect();
+            let held = store.items.iter().filter(|(key, _)| key.as_str() != "foreign");
+            let held: BTreeMap<_, _> = held.map(|(key, item)| (key, &item.version)).collect();
+            prop_assert_eq!(served, held, "the ledger says what is served");
+        }
+    }
+}
+
+#[test]
+fn release_numbers_only_rise() {
+    let mut world = World::new();
+    let mut last = 0;
+    for value in 0..4 {
+        let wanted = desired(&File::from([("a", value)]));
+        let plan = world.plan(&wanted);
+        let number = plan.release.as_ref().expect("a release").number;
+        assert_eq!(number, last + 1);
+        last = number;
+        world.execute(&wanted, &plan, usize::MAX);
+    }
+}
+
+/// A claim that is not on all its targets served nothing: it is closed, its number is burnt.
+#[test]
+fn an_incomplete_claim_is_abandoned() {
+    let mut world = World::new();
+    let wanted = desired(&File::from([("a", 1)]));
+    let plan = world.plan(&wanted);
+    world.execute(&wanted, &plan, 1);
+    assert_eq!(world.stores[&target("one")].records.len(), 1);
+    assert!(world.stores[&target("two")].records.is_empty());
+    let next = world.plan(&wanted);
+    assert_eq!(next.targets[&target("one")].close.as_ref().map(|record| record.state), Some(State::Abandoned));
+    let release = next.release.expect("a release");
+    assert_eq!((release.number, release.continues), (2, None));
+}
+
+/// A complete claim of the same file is gone on with under its number.
+#[test]
+fn a_dead_release_is_rolled_forward() {
+    let mut world = World::new();
+    let wanted = desired(&File::from([("a", 1), ("b", 1)]));
+    let plan = world.plan(&wanted);
+    world.execute(&wanted, &plan, 3);
+    let next = world.plan(&wanted);
+    let release = next.release.clone().expect("a release");
+    assert_eq!((release.number, release.continues.as_deref()), (1, Some("pass 1")));
+    world.execute(&wanted, &next, usize::MAX);
+    assert!(world.plan(&wanted).is_empty());
+    assert_eq!(world.stores[&target("one")].items[&key("a")].version.id, "1", "made once");
+}
+
+/// A run that may be alive blocks; one that is quiet for long enough is taken over (see `observe`).
+#[test]
+fn a_living_run_blocks() {
+    let mut world = World::new();
+    let wanted = desired(&File::from([("a", 1)]));
+    let plan = world.plan(&wanted);
+    world.execute(&wanted, &plan, 2);
+    let mut observed = world.observe(&wanted);
+    observed.targets.values_mut().for_each(|state| state.takeover = false);
+    let input = Input { desired: &wanted, observed: &observed, newest_file_here: None, allow_older: false };
+    let blocked = super::plan(input);
+    assert_eq!(blocked.blocks.iter().map(|block| block.kind).collect::<Vec<_>>(), [BlockKind::Running; 2]);
+}
+
+/// The second pair of eyes finds what a wrong planner would do.
+#[test]
+fn the_checker_finds_wrong_plans() {
+    let mut world = World::new();
+    let wanted = desired(&File::from([("a", 1)]));
+    let first = world.plan(&wanted);
+    world.execute(&wanted, &first, usize::MAX);
+    world.stores.get_mut(&target("one")).expect("there").put(&key("foreign"), "theirs", None);
+    let edited = desired(&File::from([("a", 2)]));
+    let observed = world.observe(&edited);
+    let good = world.plan(&edited);
+    let broken = |spoil: &dyn Fn(&mut Plan)| {
+        let mut plan = good.clone();
+        spoil(&mut plan);
+        check(&plan, &edited, &observed).into_iter().map(|finding| finding.what).collect::<Vec<_>>()
+    };
+    assert_eq!(broken(&|_| {}), [] as [&str; 0]);
+    let spoil = |change: &dyn Fn(&mut Step)| {
+        broken(&|plan| change(&mut plan.targets.get_mut(&target("one")).expect("there").steps[0]))
+    };
+    assert!(spoil(&|step| step.from = Some(Version::new("99", None))).iter().any(|what| what.contains("version")));
+    assert!(spoil(&|step| step.action = StepAction::Create).iter().any(|what| what.contains("although it is there")));
+    assert!(spoil(&|step| step.action = StepAction::Delete).iter().any(|what| what.contains("the file wants it")));
+    assert!(spoil(&|step| step.key = key("foreign")).iter().any(|what| what.contains("not read")));
+    assert!(spoil(&|step| step.content = None).iter().any(|what| what.contains("content")));
+    assert!(broken(&|plan| plan.release = None).iter().any(|what| what.contains("without a release")));
+    assert!(
+        broken(&|plan| plan.release.as_mut().expect("one").number = 1).iter().any(|what| what.contains("taken"))
+    );
+    assert!(
+        broken(&|plan| {
+            let steps = &mut plan.targets.get_mut(&target("one")).expect("there").steps;
+            steps.push(steps[0].clone());
+        })
+        .contains(&"it has two steps")
+    );
+}
