@@ -242,4 +242,19 @@ mod tests {
         assert!(matches!(check("yesterday"), Err(SignatureError::Incomplete(_))));
         assert_eq!(check_freshness("20261121T120000Z", "20261120", now), Err(SignatureError::Mismatch));
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn no_header_is_believed_by_its_shape(rest in "[A-Za-z=/,; 0-9]{0,80}", body in ".{0,20}") {
+            let credential = "AKIAREPIN111122223333/20261121/r/ssm/aws4_request";
+            let identities = Identities::new(vec!["111122223333".into()]);
+            for text in [format!("{ALGORITHM} {rest}"), format!("{ALGORITHM} Credential={credential}, {rest}")] {
+                let (parts, ()) = Request::post("/").header("authorization", text).body(()).unwrap().into_parts();
+                let now = Timestamp::UNIX_EPOCH;
+                proptest::prop_assert!(verify(&parts, body.as_bytes(), &identities, now, now).is_err());
+            }
+        }
+    }
 }

@@ -168,3 +168,31 @@ pub(crate) fn seconds(at: Timestamp) -> Value {
     let millis = at.as_millisecond();
     json!(millis as f64 / 1_000.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn damaged_ciphertexts_are_refused(cut in 0_usize..200, flip in 0_usize..200) {
+            let place = Place { account: "111122223333".into(), region: "eu-west-1".into() };
+            let root = Material::random().unwrap();
+            let key = Key::generate("id".into(), false, &root, Timestamp::UNIX_EPOCH).unwrap();
+            let context = EncryptionContext::new();
+            let blob = key.encrypt(&place, &root, b"data", &context).unwrap();
+            let open = |blob: &[u8]| {
+                let (arn, sealed) = split_blob(blob)?;
+                // Another name in front of a ciphertext leads to another key, or none.
+                if arn == key.arn(&place) { key.decrypt(&place, &root, sealed, &context) } else { Err(invalid_ciphertext()) }
+            };
+            proptest::prop_assert_eq!(open(&blob).unwrap(), b"data");
+            proptest::prop_assert!(open(&blob[..cut % blob.len()]).is_err());
+            let mut flipped = blob.clone();
+            flipped[flip % blob.len()] ^= 1;
+            proptest::prop_assert!(open(&flipped).is_err());
+        }
+    }
+}

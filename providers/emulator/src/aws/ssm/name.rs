@@ -212,4 +212,19 @@ mod tests {
         assert_eq!(elsewhere.unwrap_err().code, "AccessDeniedException");
         assert!(Name::parse_bare("/a:7", &place()).is_err());
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn any_text_is_a_reference_or_refused(text in "(arn:aws:ssm:eu-west-1:111122223333:parameter)?[/a:0. é]{0,20}") {
+            if let Ok(reference) = Reference::parse(&text, &place()) {
+                let written = reference.written.unwrap_or_default();
+                let name = reference.name.as_str();
+                let end = format!("{}{written}", &name[1..]);
+                proptest::prop_assert!(text.trim_matches(' ').ends_with(&end));
+                proptest::prop_assert!(!name.contains("//") && !name.ends_with('/'));
+            }
+        }
+    }
 }
