@@ -137,7 +137,7 @@ impl<'a> Resolver<'a, '_> {
     /// Names the entry in every issue that it gave rise to.
     fn name_issues(&mut self, from: usize, name: &str) {
         for issue in &mut self.issues[from..] {
-            issue.key.get_or_insert_with(|| name.to_owned());
+            issue.key.get_or_insert_with(|| name.into());
         }
     }
 
@@ -334,8 +334,8 @@ impl<'a> Resolver<'a, '_> {
             Err(issue) => self.issues.push(*issue),
         }
         for issue in &mut self.issues[before..] {
-            issue.key = Some(key.to_string());
-            issue.target = Some(target.name.to_string());
+            issue.key = Some(key.as_str().into());
+            issue.target = Some(target.name.as_str().into());
         }
     }
 

@@ -161,7 +161,7 @@ mod tests {
         ] {
             fails(text);
         }
-        assert_eq!(fails("{\n  \"a\": tru\n}").1, 2);
+        assert_eq!(fails("{\n  \"a\": x\n}").1, 2);
     }
 
     #[test]

@@ -110,8 +110,8 @@ pub(super) struct Issue {
     pub(super) message: String,
     pub(super) hint: Option<String>,
     pub(super) span: Option<Span>,
-    pub(super) target: Option<String>,
-    pub(super) key: Option<String>,
+    pub(super) target: Option<Box<str>>,
+    pub(super) key: Option<Box<str>>,
     /// Whether the line may be shown at all.
     pub(super) quotable: bool,
 }
@@ -144,14 +144,14 @@ impl Issue {
     /// Names the entry.
     #[must_use]
     pub(super) fn key(mut self, key: &str) -> Self {
-        self.key = Some(key.to_owned());
+        self.key = Some(key.into());
         self
     }
 
     /// Names the target.
     #[must_use]
     pub(super) fn target(mut self, target: &str) -> Self {
-        self.target = Some(target.to_owned());
+        self.target = Some(target.into());
         self
     }
 
@@ -165,7 +165,7 @@ impl Issue {
 
 /// Turns issues into what the caller gets: in order, each once, with places rendered.
 pub(super) fn finish(mut issues: Vec<Issue>, sources: &Sources) -> Invalid {
-    issues.sort_by(|a, b| a.span.cmp(&b.span));
+    issues.sort_by_key(|issue| issue.span);
     let mut problems: Vec<Problem> = Vec::new();
     for issue in issues {
         let problem = render(issue, sources);
@@ -186,5 +186,5 @@ fn render(issue: Issue, sources: &Sources) -> Problem {
         column: span.start.column,
         excerpt: if quotable { sources.excerpt(span) } else { None },
     });
-    Problem { message, hint, location, target, key }
+    Problem { message, hint, location, target: target.map(String::from), key: key.map(String::from) }
 }

@@ -189,7 +189,7 @@ mod tests {
     fn values_are_masked_and_carets_follow() {
         let line = "  a: { value: hunter2, vale: x }";
         let shown = excerpt(line, span((1, 24), (1, 28)), &[span((1, 15), (1, 22))]).expect("has text");
-        assert_eq!(shown.to_string(), "  |   a: { value: …, vale: x }\n  |                   ^^^^");
+        assert_eq!(shown.to_string(), "  |   a: { value: …, vale: x }\n  |                  ^^^^");
     }
 
     #[test]

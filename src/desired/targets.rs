@@ -48,7 +48,7 @@ fn target(name: &str, member: &Member, sources: &Sources, issues: &mut Vec<Issue
     }
     let config = config(member, sources, issues);
     for issue in &mut issues[before..] {
-        issue.target = Some(name.to_owned());
+        issue.target = Some(name.into());
     }
     let (name, config) = (parsed.ok()?, config?);
     let place = config.place();
