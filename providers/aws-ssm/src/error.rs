@@ -162,7 +162,7 @@ impl Call<'_> {
         const SHORTEST: usize = 4;
         let Some(value) = self.value.filter(|value| !value.is_empty()) else { return text.to_owned() };
         let escaped = serde_json::Value::from(value).to_string();
-        let escaped = escaped.trim_matches('"');
+        let escaped = escaped.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(&escaped);
         if !text.contains(value) && !text.contains(escaped) {
             return text.to_owned();
         }

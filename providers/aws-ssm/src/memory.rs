@@ -3,6 +3,7 @@
 //! Losing it loses nothing but speed; nothing here is believed beyond the store's lag.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,8 +15,7 @@ use crate::convert;
 /// How long after a delete the name must not be created again: the store still cleans up.
 const CLEAN_UP: Duration = Duration::from_secs(30);
 
-/// What is remembered of parameters, by full name.
-#[derive(Debug)]
+/// What is remembered of parameters, by full name. `Debug` says how many, not which.
 pub(crate) struct Memory {
     known: Mutex<HashMap<String, Known>>,
     /// How long reads may lag behind writes; zero on loopback.
@@ -35,6 +35,13 @@ enum Wrote {
     Version(i64),
     /// Deleted, when it was at this version.
     Delete(Option<i64>),
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).len();
+        f.debug_struct("Memory").field("known", &known).field("lag", &self.lag).finish()
+    }
 }
 
 impl Memory {
@@ -105,6 +112,12 @@ impl Memory {
             Some((Wrote::Delete(Some(gone)), _)) => shown.is_some_and(|number| number >= gone),
             Some((Wrote::Delete(None), _)) | None => false,
         })
+    }
+
+    /// Returns how long to wait before asking again for what was answered late: a fraction of the lag, so that asking
+    /// stays bounded.
+    pub(crate) fn again(&self) -> Duration {
+        (self.lag / 20).max(Duration::from_millis(5))
     }
 
     /// Returns how long to wait before this name may be created again.

@@ -1,7 +1,6 @@
 //! Looks at what the store holds, and reads values on purpose.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
 
 use aws_sdk_ssm::types::Parameter;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -13,8 +12,6 @@ use crate::count::StoreClock;
 
 /// Reads under way at once. More would only queue at the quota.
 const PARALLEL: usize = 4;
-/// How long to wait before asking again for what was answered late.
-const AGAIN: Duration = Duration::from_millis(500);
 
 /// What the store said of some names.
 #[derive(Debug, Default)]
@@ -96,7 +93,7 @@ impl Ssm {
                 return Ok(());
             }
             tracing::debug!(names = open.len(), "the store still answers as before our writes");
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(self.memory.again()).await;
             answer.forget(&open);
         }
     }

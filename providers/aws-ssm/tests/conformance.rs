@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use repin_aws_ssm::{Config, Options, Ssm, connect};
@@ -15,14 +16,17 @@ const KEY: &str = "alias/ai-config";
 
 struct Emulated {
     emulator: Emulator,
+    /// How far reads lag behind writes.
+    lag: Duration,
 }
 
 impl Emulated {
-    async fn start() -> Self {
+    async fn start(lag: Duration) -> Self {
         let defaults = repin_emulator::Options::default();
         let kms_keys = vec![KmsKey { account: defaults.account.clone(), region: REGION.into(), key: KEY.into() }];
-        let options = repin_emulator::Options { kms_keys, ..defaults };
-        Self { emulator: Emulator::start(options).await.unwrap() }
+        let ssm_read_lag = Some(lag).filter(|lag| !lag.is_zero());
+        let options = repin_emulator::Options { kms_keys, ssm_read_lag, ..defaults };
+        Self { emulator: Emulator::start(options).await.unwrap(), lag }
     }
 
     /// Connects a host of an owner to a prefix of the case's own.
@@ -37,6 +41,7 @@ impl Emulated {
         }))
         .unwrap();
         let mut options = Options::new(owner.clone(), "t1");
+        options.read_lag = Some(self.lag * 4);
         let secret = Secret::new(self.emulator.secret_access_key().to_owned());
         options.credentials = Some((self.emulator.access_key_id(), secret));
         connect(&config, options).await.unwrap()
@@ -52,16 +57,25 @@ impl Setup for Emulated {
         let stranger = Arc::new(self.host(case, &other).await);
         Ok(Arena::new(provider, peer, stranger, owner))
     }
+
+    fn patience(&self) -> Duration {
+        self.lag * 10
+    }
 }
 
 #[tokio::test]
 async fn keeps_every_promise_of_a_provider() {
-    conformance::run(&Emulated::start().await).await.assert();
+    conformance::run(&Emulated::start(Duration::ZERO).await).await.assert();
+}
+
+#[tokio::test]
+async fn keeps_them_where_reads_lag() {
+    conformance::run(&Emulated::start(Duration::from_millis(40)).await).await.assert();
 }
 
 #[tokio::test]
 async fn its_counts_are_the_stores_counts() {
-    let setup = Emulated::start().await;
+    let setup = Emulated::start(Duration::ZERO).await;
     let arena = setup.open("counts").await.unwrap();
     arena.provider.preflight(repin_provider::Needs { encrypt: true }).await.unwrap();
     let counted: u64 = arena.provider.requests().values().sum();
