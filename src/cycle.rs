@@ -99,7 +99,11 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
             Some(BlockKind::Running) if attempt < ANEW => None,
             Some(_) => return Err(PassError::Blocked(Box::new(plan))),
             None => match carry_out(pass, &plan, &observed).await {
-                Ok(executed) => {
+                Ok(mut executed) => {
+                    let mut memories = memories;
+                    for (name, documents) in std::mem::take(&mut executed.documents) {
+                        memories.entry(name).or_default().ledger.learn(documents);
+                    }
                     remember(pass, memories, &executed.steps, &plan);
                     return Ok(outcome(pass, plan, executed, &before));
                 }

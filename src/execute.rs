@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use repin_provider::{Error, Needs, Observe, Owner, Provider, Seen, TargetName};
+use repin_provider::{Document, DocumentName, Error, Needs, Observe, Owner, Provider, Seen, TargetName};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::model::outcome::{Interrupt, StepOutcome, StepResult, TargetFailure};
 use crate::model::plan::{Plan, Step, StepAction, TargetPlan};
 use crate::model::release::{Ledger, Record, RowAction, Runner, State, WrittenDocument};
-use crate::record::ledger::LedgerError;
+use crate::record::ledger::{LedgerError, Written};
 
 /// What carrying a plan out depends on.
 pub struct Context<'a> {
@@ -59,6 +59,8 @@ pub struct Executed {
     pub steps: Vec<StepOutcome>,
     /// Failures that are not of one step.
     pub failures: Vec<TargetFailure>,
+    /// What was written to each ledger.
+    pub documents: BTreeMap<TargetName, BTreeMap<DocumentName, Document>>,
     /// The signal that stopped it early.
     pub interrupted: Option<Interrupt>,
 }
@@ -78,6 +80,16 @@ struct Work<'a> {
     ledger: Ledger,
     /// The claimed record and its document; `None` until it is claimed, and where there is nothing to record.
     claimed: Option<(Record, WrittenDocument)>,
+    /// What was written to the ledger.
+    documents: BTreeMap<DocumentName, Document>,
+}
+
+impl Work<'_> {
+    /// Keeps what was written, and returns its document.
+    fn learn(&mut self, written: Written) -> WrittenDocument {
+        self.documents.extend(written.documents);
+        written.document
+    }
 }
 
 /// Carries a plan out.
@@ -102,7 +114,8 @@ pub async fn execute(
     }
     let deadline = Instant::now() + context.timeout;
     let served = join_all(works.iter().map(|work| serve::serve(context, work, deadline))).await;
-    let mut executed = Executed { steps: Vec::new(), failures: Vec::new(), interrupted: None };
+    let mut executed =
+        Executed { steps: Vec::new(), failures: Vec::new(), documents: BTreeMap::new(), interrupted: None };
     for (work, mut outcomes) in works.iter_mut().zip(served) {
         if let Err(error) = verify(work, &mut outcomes).await {
             executed.failures.push(failure(work.name, "read back what was written", error));
@@ -110,6 +123,7 @@ pub async fn execute(
         if let Err(error) = claim::record(work, &outcomes).await {
             executed.failures.push(failure(work.name, "record what was done", into_error(error)));
         }
+        executed.documents.insert(work.name.clone(), std::mem::take(&mut work.documents));
         executed.steps.append(&mut outcomes);
     }
     executed.interrupted = context.interrupted();
@@ -127,6 +141,7 @@ fn works<'a>(context: &Context<'a>, plan: &'a Plan, ledgers: &BTreeMap<TargetNam
                 plan: target,
                 ledger: ledgers.get(name)?.clone(),
                 claimed: None,
+                documents: BTreeMap::new(),
             })
         })
         .collect()
@@ -186,7 +201,7 @@ fn nothing_done(plan: &Plan, failures: Vec<TargetFailure>, interrupted: Option<I
         .iter()
         .flat_map(|(name, target)| target.steps.iter().map(move |step| outcome(name, step, StepResult::Skipped)))
         .collect();
-    Executed { steps, failures, interrupted }
+    Executed { steps, failures, documents: BTreeMap::new(), interrupted }
 }
 
 fn outcome(target: &TargetName, step: &Step, result: StepResult) -> StepOutcome {

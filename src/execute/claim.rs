@@ -58,9 +58,9 @@ fn releases(work: &Work<'_>) -> bool {
 async fn close(work: &mut Work<'_>) -> Result<(), LedgerError> {
     let Some(closed) = work.plan.close.clone() else { return Ok(()) };
     let Some(old) = work.ledger.last.clone() else { return Ok(()) };
-    let document = ledger::replace(work.provider, &closed, &work.ledger, &old).await?;
+    let written = ledger::replace(work.provider, &closed, &work.ledger, &old).await?;
     work.ledger = work.ledger.with(closed);
-    work.ledger.last = Some(document);
+    work.ledger.last = Some(work.learn(written));
     Ok(())
 }
 
@@ -84,8 +84,8 @@ async fn claim_one(
         runner: context.runner.clone(),
         rows: work.plan.steps.iter().map(intent).collect(),
     };
-    let document = ledger::claim(work.provider, &record, &work.ledger).await?;
-    work.claimed = Some((record, document));
+    let written = ledger::claim(work.provider, &record, &work.ledger).await?;
+    work.claimed = Some((record, work.learn(written)));
     Ok(())
 }
 
@@ -99,7 +99,8 @@ async fn resume(context: &Context<'_>, open: Record, work: &mut Work<'_>) -> Res
     let record = Record { state: State::Claimed, runner: context.runner.clone(), rows, ..open };
     let Some(old) = work.ledger.last.clone() else { return Err(LedgerError::Raced(record.seq)) };
     let document = if work.plan.steps.iter().any(Step::writes) {
-        ledger::replace(work.provider, &record, &work.ledger, &old).await?
+        let written = ledger::replace(work.provider, &record, &work.ledger, &old).await?;
+        work.learn(written)
     } else {
         old
     };
@@ -151,7 +152,8 @@ pub(super) async fn record(work: &mut Work<'_>, outcomes: &[StepOutcome]) -> Res
     let by_key: BTreeMap<_, _> = outcomes.iter().map(|outcome| (&outcome.key, outcome)).collect();
     let rows = record.rows.iter().map(|row| finish(row, by_key.get(&row.key).copied())).collect();
     let record = Record { state: ended(outcomes), rows, ..record };
-    ledger::replace(work.provider, &record, &work.ledger, &document).await?;
+    let written = ledger::replace(work.provider, &record, &work.ledger, &document).await?;
+    work.learn(written);
     Ok(())
 }
 

@@ -30,6 +30,26 @@ pub struct KnownDocuments {
     resume: Option<Resume>,
 }
 
+impl KnownDocuments {
+    /// Takes in documents that this host has just written, so that they need not be read to be known.
+    pub fn learn(&mut self, documents: BTreeMap<DocumentName, Document>) {
+        self.documents.extend(documents);
+        // Parts of states that have been replaced are gone from the store.
+        let records = self.documents.iter().filter(|(name, _)| format::record_seq(name).is_some());
+        let parts: BTreeSet<_> = records.flat_map(|(_, document)| format::parts_of(&document.body)).collect();
+        self.documents.retain(|name, _| format::record_seq(name).is_some() || parts.contains(name));
+    }
+}
+
+/// A record that was written.
+#[derive(Debug)]
+pub struct Written {
+    /// Its document.
+    pub document: WrittenDocument,
+    /// Everything that was written for it.
+    pub documents: BTreeMap<DocumentName, Document>,
+}
+
 /// Why a ledger could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -147,14 +167,14 @@ fn fold(owner: &Owner, documents: &BTreeMap<DocumentName, Document>) -> Result<L
 ///
 /// # Errors
 /// [`LedgerError::Raced`] where another run was first.
-pub async fn claim(provider: &dyn Provider, record: &Record, ledger: &Ledger) -> Result<WrittenDocument, LedgerError> {
+pub async fn claim(provider: &dyn Provider, record: &Record, ledger: &Ledger) -> Result<Written, LedgerError> {
     let name = format::record_name(record.seq);
     let (body, parts) = write_parts(provider, record, ledger).await?;
     let create = WriteDocument::Create { name: name.clone(), body: body.clone() };
     let mut lost = 0;
     loop {
         let error = match provider.write_document(&create).await {
-            Ok(version) => return written(version, parts, &name),
+            Ok(version) => return written(version, parts, name, body),
             Err(error) => error,
         };
         let unknown = error.outcome == Outcome::Unknown;
@@ -165,7 +185,7 @@ pub async fn claim(provider: &dyn Provider, record: &Record, ledger: &Ledger) ->
         }
         // "Already exists" after a lost answer may be one's own: the nonce in the body tells.
         match read_one(provider, &name).await? {
-            Some(document) if document.body == body => return written(Some(document.version), parts, &name),
+            Some(document) if document.body == body => return written(Some(document.version), parts, name, body),
             Some(_) => return Err(LedgerError::Raced(record.seq)),
             None if unknown && lost < REPEATS => lost += 1,
             None => return Err(error.into()),
@@ -182,7 +202,7 @@ pub async fn replace(
     record: &Record,
     ledger: &Ledger,
     old: &WrittenDocument,
-) -> Result<WrittenDocument, LedgerError> {
+) -> Result<Written, LedgerError> {
     let name = format::record_name(record.seq);
     let (body, parts) = write_parts(provider, record, ledger).await?;
     let expected = old.version.clone();
@@ -213,16 +233,20 @@ pub async fn replace(
             break;
         }
     }
-    written(version, parts, &name)
+    written(version, parts, name, body)
 }
 
 fn written(
     version: Option<Version>,
-    parts: BTreeSet<DocumentName>,
-    name: &DocumentName,
-) -> Result<WrittenDocument, LedgerError> {
-    let nameless = || Error::new(ErrorKind::Unexpected, "ledger", format!("the store named no version for {name}"));
-    Ok(WrittenDocument { version: version.ok_or_else(nameless)?, parts })
+    parts: Vec<(DocumentName, Document)>,
+    name: DocumentName,
+    body: String,
+) -> Result<Written, LedgerError> {
+    let version = named(version, &name)?;
+    let names = parts.iter().map(|(name, _)| name.clone()).collect();
+    let mut documents: BTreeMap<_, _> = parts.into_iter().collect();
+    documents.insert(name, Document { body, version: version.clone() });
+    Ok(Written { document: WrittenDocument { version, parts: names }, documents })
 }
 
 /// Reads a record again, to see whether it is still the same run's.
@@ -235,30 +259,43 @@ pub async fn is_still_ours(provider: &dyn Provider, record: &Record) -> Result<b
     Ok(document.is_some_and(|document| format::is_run_of(&document.body, record)))
 }
 
-/// Writes the parts of a record and returns what its own document is to hold, and their names.
+/// Writes the parts of a record and returns what its own document is to hold, and the parts.
 async fn write_parts(
     provider: &dyn Provider,
     record: &Record,
     ledger: &Ledger,
-) -> Result<(String, BTreeSet<DocumentName>), LedgerError> {
+) -> Result<(String, Vec<(DocumentName, Document)>), LedgerError> {
     let revision = format!("{:08x}", rand::rng().random::<u32>());
     let pins = ledger.pins_before(record.seq);
     let encoded = format::encode(record, &pins, &revision, provider.capabilities().max_document);
-    let names = encoded.parts.iter().map(|(name, _)| name.clone()).collect();
+    let mut parts = Vec::with_capacity(encoded.parts.len());
     for (name, body) in encoded.parts {
-        // A fresh name each time, so that trying again after a lost answer harms nobody.
-        match provider.write_document(&WriteDocument::Create { name: name.clone(), body: body.clone() }).await {
-            Ok(_) => {}
-            Err(error) if error.outcome == Outcome::Unknown => {
-                settle(provider).await;
-                if read_one(provider, &name).await?.is_none() {
-                    provider.write_document(&WriteDocument::Create { name, body }).await?;
-                }
-            }
-            Err(error) => return Err(error.into()),
-        }
+        let version = write_part(provider, &name, &body).await?;
+        parts.push((name, Document { body, version }));
     }
-    Ok((encoded.head, names))
+    Ok((encoded.head, parts))
+}
+
+/// Writes one part under a name that nothing else has, so that trying again after a lost answer harms nobody.
+async fn write_part(provider: &dyn Provider, name: &DocumentName, body: &str) -> Result<Version, LedgerError> {
+    let create = WriteDocument::Create { name: name.clone(), body: body.to_owned() };
+    let version = match provider.write_document(&create).await {
+        Ok(version) => version,
+        Err(error) if error.outcome == Outcome::Unknown => {
+            settle(provider).await;
+            match read_one(provider, name).await? {
+                Some(document) => Some(document.version),
+                None => provider.write_document(&create).await?,
+            }
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(named(version, name)?)
+}
+
+fn named(version: Option<Version>, name: &DocumentName) -> Result<Version, Error> {
+    let nameless = || Error::new(ErrorKind::Unexpected, "ledger", format!("the store named no version for {name}"));
+    version.ok_or_else(nameless)
 }
 
 async fn read_one(provider: &dyn Provider, name: &DocumentName) -> Result<Option<Document>, Error> {
