@@ -22,7 +22,8 @@ use crate::model::desired::{Adopt, EntryKind, Policy};
     reason = "says which sections there are; each is taken from the tree, so that one flaw hides no other"
 )]
 pub(super) struct File {
-    /// The version of this format.
+    /// The version of this format. Needed in one of the files.
+    #[serde(default)]
     #[schemars(with = "Version")]
     pub(super) version: Option<Authored>,
     /// The owner of everything that this configuration writes: 1 to 40 of a-z, 0-9 and "-". Needed in one of the files.
