@@ -27,6 +27,20 @@ Where to start:
   repin reconcile --emulate             release it there
   repin history --emulate               see the release";
 
+/// What the words of `status` mean.
+const STATUS_HELP: &str = "\
+Sync says whether a target serves what the ledger says:
+  synced   it does
+  drifted  somebody else changed or removed something; the next pass puts it back
+  pending  a release is not wholly served yet; any host's next pass goes on
+  unknown  the target could not be seen
+
+Only the name and the targets of the file are needed; a file that is otherwise broken is told and does no harm.
+
+Examples:
+  repin status -f repin.yaml
+  repin status -f repin.yaml --probe ready";
+
 /// Keeps AWS SSM Parameter Store and Azure App Configuration equal to one reviewed file, in numbered releases that can
 /// be put back.
 #[derive(Debug, Parser)]
@@ -127,6 +141,12 @@ pub(super) enum Command {
     /// Make the stores equal to the file, once
     #[command(visible_alias = "apply", after_help = "Example:\n  repin reconcile -f repin.yaml -m \"warmer answers\"")]
     Reconcile(ReconcileArgs),
+    /// Show how everything stands: what each target serves, and what is left to do
+    #[command(
+        after_help = "Examples:\n  repin status -f repin.yaml\n  repin status -f repin.yaml --probe ready",
+        after_long_help = STATUS_HELP
+    )]
+    Status(StatusArgs),
     /// Show what each target serves for one key
     #[command(after_help = "Example:\n  repin get chat/config -f repin.yaml")]
     Get(GetArgs),
@@ -180,6 +200,34 @@ pub(super) struct ReconcileArgs {
     /// How long to try again what may pass: 90s, 5m
     #[arg(long, default_value = "2m", value_parser = parse_duration, value_name = "TIME")]
     pub(super) timeout: Duration,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Parser)]
+pub(super) struct StatusArgs {
+    /// Ask only the daemon that runs on this host, for a liveness or readiness probe; exit 0 for yes, 1 for no or
+    /// where none runs
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(super) probe: Option<Probe>,
+}
+
+/// What a probe asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Probe {
+    /// Is the daemon's loop turning? No is a reason to start it again
+    Live,
+    /// Has every target had a good pass? No is a reason to wait
+    Ready,
+}
+
+impl Probe {
+    /// Returns the word that the daemon is asked with.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Ready => "ready",
+        }
+    }
 }
 
 /// Arguments of `get`.

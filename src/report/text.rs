@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use repin_provider::{Key, TargetName, Version};
 
+pub use super::screen::status;
 use super::table::Table;
 use super::words::{
     self, BAD, BEHIND, CHANGED, FAINT, GOOD, STRONG, counted, glyph, intent, line, short, styled, when,

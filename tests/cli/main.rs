@@ -3,5 +3,6 @@
 mod help;
 mod init;
 mod markdown;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
