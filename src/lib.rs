@@ -11,6 +11,7 @@
 pub mod cli;
 pub mod cycle;
 pub mod desired;
+pub mod difference;
 pub mod execute;
 pub mod exit;
 pub mod history;

@@ -156,6 +156,9 @@ pub(super) enum Command {
     /// Show one release: what it did on each target, and whether it can be restored
     #[command(after_help = "Example:\n  repin show 42 -f repin.yaml")]
     Show(ShowArgs),
+    /// Show what differs between two releases, or between one and what is served now
+    #[command(after_help = "Examples:\n  repin diff 41 42 -f repin.yaml\n  repin diff 41 -f repin.yaml")]
+    Diff(DiffArgs),
     /// Serve both stores on loopback, for aws, boto3 and the official SDKs
     #[command(after_help = "Example:\n  repin emulator --dir /tmp/clouds --aws 127.0.0.1:4566 --azure 127.0.0.1:8483")]
     Emulator(EmulatorArgs),
@@ -253,6 +256,18 @@ pub(super) struct HistoryArgs {
 pub(super) struct ShowArgs {
     /// The release's number
     pub(super) release: u64,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Parser)]
+pub(super) struct DiffArgs {
+    /// The release to start from
+    #[arg(value_name = "RELEASE")]
+    pub(super) from: u64,
+
+    /// The release to compare it with; left out, what is served now
+    #[arg(value_name = "OTHER")]
+    pub(super) to: Option<u64>,
 }
 
 /// Arguments of `completions`.

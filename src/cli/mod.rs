@@ -3,6 +3,7 @@
 mod args;
 mod completions;
 mod connect;
+mod diff;
 mod emulator;
 mod get;
 mod history;
@@ -85,6 +86,7 @@ fn dispatch(args: Args, printer: &Printer) -> Result<Exit, Failure> {
         Command::Get(args) => online(async |_| get::run(&common, &args, printer).await),
         Command::History(args) => online(async |_| history::run(&common, &args, printer).await),
         Command::Show(args) => online(async |_| show::run(&common, &args, printer).await),
+        Command::Diff(args) => online(async |_| diff::run(&common, &args, printer).await),
         Command::Emulator(args) => online(async |stop| emulator::run(&args, stop, printer).await),
     }
 }

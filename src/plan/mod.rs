@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use repin_provider::{Key, Owner, TargetName};
 
 pub use self::check::{Finding, check};
+pub use self::diff::value_changes;
 use self::entry::{Decision, KeyView};
 use self::open::OpenRecord;
 use crate::model::desired::{Desired, FileDigest, Target};

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Trouble, words};
+use crate::difference::{Content, Difference};
 use crate::exit;
 use crate::history::{Release, TargetHistory};
 use crate::model::observed::FileStanding;
@@ -169,6 +170,30 @@ pub fn release(release: &Release) -> Value {
         "steps": steps,
         "restorable": restorable,
     })
+}
+
+/// Describes what differs between two releases, or between one and what is served now (`to` is null).
+pub fn difference(name: &str, difference: &Difference) -> Value {
+    let differ = difference.targets.iter().flat_map(|(target, differ)| differ.iter().map(move |d| (target, d)));
+    let entries = differ.map(|(target, differs)| {
+        let (content, changes) = match &differs.content {
+            Content::OneSided => ("one-sided", None),
+            Content::Secret => ("secret", None),
+            Content::Same => ("same", None),
+            Content::Gone => ("gone", None),
+            Content::Changes(changes) => ("changed", Some(changes)),
+        };
+        json!({
+            "target": target,
+            "key": differs.key,
+            "action": differs.action(),
+            "from": id(differs.from.as_ref()),
+            "to": id(differs.to.as_ref()),
+            "content": content,
+            "changes": changes,
+        })
+    });
+    json!({ "name": name, "from": difference.from, "to": difference.to, "entries": entries.collect::<Vec<_>>() })
 }
 
 /// Describes the versions of one key, newest first.

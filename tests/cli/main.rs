@@ -1,5 +1,6 @@
 //! The program as its users meet it: output, files and exit codes of each command.
 
+mod diff;
 mod help;
 mod init;
 mod markdown;
