@@ -19,6 +19,7 @@ ACCOUNT = "111122223333"
 REGION = "eu-west-1"
 KMS_ALIAS = "alias/ai-config"
 PATIENCE = 30.0
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Process:
@@ -73,9 +74,18 @@ class Emulator(Process):
         self.aws, self.azure = said["aws"], said["azure"]
         self.connection_string = self.azure["connection_string"]
 
-    def store(self, name):
-        """The connection string of a store of its own: the id of the access key names the store."""
-        return re.sub(r"Id=[^;]*", f"Id={name}", self.connection_string)
+    @property
+    def azure_address(self):
+        """Host and port of the App Configuration half."""
+        return self.azure["endpoint"].removeprefix("http://")
+
+    def store(self, name, address=None):
+        """The connection string of a store of its own: the id of the access key names the store.
+
+        With an address, for a client that is to go by way of it.
+        """
+        text = re.sub(r"Id=[^;]*", f"Id={name}", self.connection_string)
+        return text.replace(self.azure_address, address) if address else text
 
     def client(self, service, region=REGION, config=None):
         """A boto3 client of the AWS half."""
