@@ -76,6 +76,7 @@ fn desired(file: &File) -> Desired {
         kind: EntryKind::Text,
         value: Value::Plain(format!("value {value}")),
         source: None,
+        trim: false,
         content_type: None,
         adopt: Adopt::Never,
         tier: None,
@@ -97,6 +98,7 @@ fn desired(file: &File) -> Desired {
         policy,
         forget: Vec::new(),
         digest: FileDigest(format!("{file:?}")),
+        warnings: Vec::new(),
         sources: Vec::new(),
     }
 }
