@@ -116,6 +116,35 @@ class Moto(Process):
         return aws_client(service, self.endpoint, "AKIAMOTO0000000000000", "moto", region, config)
 
 
+class Ministack(Process):
+    """A ministack server."""
+
+    name = "ministack"
+
+    def __init__(self):
+        port = free_port()
+        self.endpoint = f"http://127.0.0.1:{port}"
+        super().__init__(
+            [Path(sys.executable).with_name("ministack")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # It would listen to everybody.
+            env=clean_environment(GATEWAY_PORT=str(port), BIND_HOST="127.0.0.1"),
+        )
+        wait_for_http(self.endpoint, self.child)
+
+    def client(self, service, region=REGION, config=None):
+        """A boto3 client; who asks makes no difference to ministack."""
+        return aws_client(service, self.endpoint, "AKIAMINISTACK00000000", "ministack", region, config)
+
+
+def run_cargo_test(target, *arguments, **environment):
+    """Runs one test target that is ignored where nobody prepared what it needs."""
+    # Over the whole workspace: with other features than the tests had, half of it would be built anew.
+    command = ["cargo", "test", "--workspace", "--locked", "--test", target, "--", "--ignored", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
 def run_node(script, given=""):
     """Runs one of our scripts, which finds its packages in REPIN_JS_MODULES, and returns what it printed."""
     node = Path(sys.executable).with_name("node")

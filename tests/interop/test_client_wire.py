@@ -5,9 +5,7 @@ the reason; a difference that is not listed fails, and so does a listed one that
 """
 
 import datetime
-import os
 import re
-import subprocess
 import tomllib
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from azure.appconfiguration import AzureAppConfigurationClient, ConfigurationSet
 from azure.core import MatchConditions
 
 from capture import Capture
-from peers import ROOT
+from peers import run_cargo_test
 
 SUITE = "our App Configuration client"
 PEER = "azure-appconfiguration {azure-appconfiguration}, on the wire"
@@ -120,10 +118,7 @@ def theirs(shared_emulator):
 def ours(shared_emulator):
     """What our client sends, by operation."""
     with Capture(shared_emulator.azure_address) as capture:
-        environment = os.environ | {"REPIN_CAPTURE_CONNECTION": shared_emulator.store("ours", capture.address)}
-        # The whole workspace, so that what the tests built is used as it is.
-        command = ["cargo", "test", "--workspace", "--locked", "--test", "captured", "--", "--ignored"]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        done = run_cargo_test("captured", REPIN_CAPTURE_CONNECTION=shared_emulator.store("ours", capture.address))
         assert done.returncode == 0, done.stdout + done.stderr
         return capture.operations
 
