@@ -59,7 +59,25 @@ def aws_client(service, endpoint, key, secret, region, config):
     )
 
 
-class Emulator(Process):
+class AwsPeer(Process):
+    """A process that serves Parameter Store at `endpoint`."""
+
+    name: str
+    endpoint: str
+    # What programs that look at neither are given.
+    credentials = ("AKIAPEER000000000000", "peer")
+
+    def client(self, service, region=REGION, config=None):
+        """A boto3 client."""
+        return aws_client(service, self.endpoint, *self.credentials, region, config)
+
+    @property
+    def account(self):
+        """The account that callers are of."""
+        return self.client("sts").get_caller_identity()["Account"]
+
+
+class Emulator(AwsPeer):
     """Both clouds of `repin emulator`, in memory."""
 
     name = "repin emulator"
@@ -71,13 +89,15 @@ class Emulator(Process):
         if not line:
             raise RuntimeError(f"the emulator printed nothing and ended with {self.child.wait()}")
         said = json.loads(line)
-        self.aws, self.azure = said["aws"], said["azure"]
-        self.connection_string = self.azure["connection_string"]
+        aws, azure = said["aws"], said["azure"]
+        self.endpoint, self.azure_endpoint = aws["endpoint_url"], azure["endpoint"]
+        self.credentials = aws["access_key_id"], aws["secret_access_key"]
+        self.connection_string = azure["connection_string"]
 
     @property
     def azure_address(self):
         """Host and port of the App Configuration half."""
-        return self.azure["endpoint"].removeprefix("http://")
+        return self.azure_endpoint.removeprefix("http://")
 
     def store(self, name, address=None):
         """The connection string of a store of its own: the id of the access key names the store.
@@ -87,14 +107,8 @@ class Emulator(Process):
         text = re.sub(r"Id=[^;]*", f"Id={name}", self.connection_string)
         return text.replace(self.azure_address, address) if address else text
 
-    def client(self, service, region=REGION, config=None):
-        """A boto3 client of the AWS half."""
-        aws = self.aws
-        key, secret = aws["access_key_id"], aws["secret_access_key"]
-        return aws_client(service, aws["endpoint_url"], key, secret, region, config)
 
-
-class Moto(Process):
+class Moto(AwsPeer):
     """A moto server."""
 
     name = "moto"
@@ -111,12 +125,8 @@ class Moto(Process):
         )
         wait_for_http(f"{self.endpoint}/moto-api/", self.child)
 
-    def client(self, service, region=REGION, config=None):
-        """A boto3 client; who asks makes no difference to moto."""
-        return aws_client(service, self.endpoint, "AKIAMOTO0000000000000", "moto", region, config)
 
-
-class Ministack(Process):
+class Ministack(AwsPeer):
     """A ministack server."""
 
     name = "ministack"
@@ -132,10 +142,6 @@ class Ministack(Process):
             env=clean_environment(GATEWAY_PORT=str(port), BIND_HOST="127.0.0.1"),
         )
         wait_for_http(self.endpoint, self.child)
-
-    def client(self, service, region=REGION, config=None):
-        """A boto3 client; who asks makes no difference to ministack."""
-        return aws_client(service, self.endpoint, "AKIAMINISTACK00000000", "ministack", region, config)
 
 
 def run_cargo_test(target, *arguments, **environment):

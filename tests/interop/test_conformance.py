@@ -15,8 +15,7 @@ VERDICT = re.compile(r"^(ok|deviates|FAILED|STALE) +(\w+)(?:: (.*))?$", re.MULTI
 
 def run(peer, cases, difference):
     """Runs the suite against a peer and counts its cases."""
-    account = peer.client("sts").get_caller_identity()["Account"]
-    environment = {"REPIN_PEER_ENDPOINT": peer.endpoint, "REPIN_PEER_ACCOUNT": account}
+    environment = {"REPIN_PEER_ENDPOINT": peer.endpoint, "REPIN_PEER_ACCOUNT": peer.account}
     done = run_cargo_test("peers", "--nocapture", "--exact", peer.name, **environment)
     verdicts = VERDICT.findall(done.stdout)
     for verdict, _, reason in verdicts:
