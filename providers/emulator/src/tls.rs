@@ -84,6 +84,8 @@ impl Tls {
             .with_single_cert(chain, key)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let path = dir.map(|dir| dir.join(CERTIFICATE_FILE));
+        // Clients may work in another folder.
+        let path = path.map(|path| std::path::absolute(&path).unwrap_or(path));
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), authority, path })
     }
 }

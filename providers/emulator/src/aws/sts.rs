@@ -64,7 +64,9 @@ pub(crate) fn assume_with_web_identity(
 fn check_web_identity(token: &str, tokens: &Tokens, now: Timestamp) -> Result<Claims> {
     let claims = tokens.verify(token.trim(), now).map_err(|untrusted| match untrusted {
         Untrusted::Expired => AwsError::new("ExpiredTokenException", "Token expired"),
-        Untrusted::Forged => AwsError::new("InvalidIdentityToken", "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements"),
+        Untrusted::Forged => {
+            AwsError::new("InvalidIdentityToken", "The token is not signed by a provider that is trusted")
+        }
     })?;
     if claims.iss != ISSUER || claims.aud != STS_AUDIENCE {
         return Err(AwsError::new("InvalidIdentityToken", "Incorrect token audience"));

@@ -174,6 +174,11 @@ pub(crate) fn role_in_store(tokens: &Tokens, token: &str, now: Timestamp) -> Opt
 
 /// Answers the OpenID configuration, which MSAL reads before it asks for a token.
 pub(super) fn openid_configuration(base: &str, tenant: &str) -> Answer {
+    if tenant != ENTRA_TENANT_ID {
+        let text = format!("AADSTS90002: Tenant '{tenant}' not found.");
+        let body = json!({ "error": "invalid_tenant", "error_description": text, "error_codes": [90_002] });
+        return respond(StatusCode::BAD_REQUEST, &body);
+    }
     let body = json!({
         "issuer": format!("{base}/{tenant}/v2.0"),
         "authorization_endpoint": format!("{base}/{tenant}/oauth2/v2.0/authorize"),
