@@ -11,12 +11,13 @@ use tokio::sync::watch;
 use crate::execute::{self, Executed, NotExecuted};
 use crate::model::desired::Desired;
 use crate::model::observed::{FileStanding, Observed};
-use crate::model::outcome::{Interrupt, Outcome, StepOutcome, StepResult};
+use crate::model::outcome::{Interrupt, Outcome, Progress, StepOutcome, StepResult};
 use crate::model::plan::{BlockKind, Plan};
 use crate::model::release::Runner;
 use crate::observe::{self, ObserveError, Seeing};
 use crate::plan::{self, Finding};
 use crate::record::host::{HostMemory, KnownSecret, TargetMemory};
+use crate::saved::{SavedPlan, Stale};
 
 /// How often a pass begins anew because another run was first, and the waits between.
 const ANEW: u32 = 8;
@@ -53,6 +54,10 @@ pub struct Pass<'a> {
     pub allow_older: bool,
     /// How long to try again what may pass.
     pub timeout: Duration,
+    /// The plan that was agreed on: any other is not carried out.
+    pub saved: Option<&'a SavedPlan>,
+    /// Hears what is done.
+    pub progress: &'a dyn Progress,
     /// Says when to stop.
     pub interrupt: watch::Receiver<Option<Interrupt>>,
 }
@@ -66,21 +71,26 @@ pub enum PassError {
     Blocked(Box<Plan>),
     /// A plan that is wrong.
     Wrong(Vec<Finding>),
+    /// What there is to do is not what the saved plan says.
+    Stale(Stale),
     /// Other runs were first, again and again.
     Raced(TargetName),
     /// A signal came before anything was done.
     Interrupted(Interrupt),
 }
 
-/// Plans a pass and writes nothing anywhere.
+/// Plans a pass and writes nothing anywhere. Returns the plan and what it was made from.
 ///
 /// # Errors
 /// Says why there is no plan. A plan that may not run is returned, with its blocks.
-pub async fn plan_only(pass: &Pass<'_>) -> Result<Plan, PassError> {
+pub async fn plan_only(pass: &Pass<'_>) -> Result<(Plan, Observed), PassError> {
     let Seeing { observed, memories } = look(pass, true).await?;
     let plan = make_plan(pass, &observed)?;
     remember(pass, memories, &[], &plan);
-    Ok(plan)
+    if plan.blocks.is_empty() {
+        refuse_stale(pass, &plan, &observed)?;
+    }
+    Ok((plan, observed))
 }
 
 /// Makes the stores equal to the file.
@@ -95,7 +105,11 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
         attempt += 1;
         let Seeing { observed, memories } = look(pass, false).await?;
         let plan = make_plan(pass, &observed)?;
-        let raced = match blocked(&plan) {
+        let blocked = blocked(&plan);
+        if blocked.is_none() {
+            refuse_stale(pass, &plan, &observed)?;
+        }
+        let raced = match blocked {
             Some(BlockKind::Running) if attempt < ANEW => None,
             Some(_) => return Err(PassError::Blocked(Box::new(plan))),
             None => match carry_out(pass, &plan, &observed).await {
@@ -150,6 +164,11 @@ fn make_plan(pass: &Pass<'_>, observed: &Observed) -> Result<Plan, PassError> {
     if findings.is_empty() { Ok(plan) } else { Err(PassError::Wrong(findings)) }
 }
 
+/// Compares a plan with the one that was agreed on, if one was.
+fn refuse_stale(pass: &Pass<'_>, plan: &Plan, observed: &Observed) -> Result<(), PassError> {
+    pass.saved.map_or(Ok(()), |saved| saved.agrees(plan, observed)).map_err(PassError::Stale)
+}
+
 /// Returns the gravest kind of block; a run at work is the only one that passes by itself.
 fn blocked(plan: &Plan) -> Option<BlockKind> {
     let mut kinds = plan.blocks.iter().map(|block| block.kind);
@@ -167,6 +186,7 @@ async fn carry_out(pass: &Pass<'_>, plan: &Plan, observed: &Observed) -> Result<
         now: (pass.host.now)(),
         nonce: (pass.host.nonce)(),
         timeout: pass.timeout,
+        progress: pass.progress,
         interrupt: pass.interrupt.clone(),
     };
     execute::execute(&context, plan, &ledgers).await

@@ -18,7 +18,7 @@ use repin_provider::{Document, DocumentName, Error, Needs, Observe, Owner, Provi
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::model::outcome::{Interrupt, StepOutcome, StepResult, TargetFailure};
+use crate::model::outcome::{Interrupt, Progress, StepOutcome, StepResult, TargetFailure};
 use crate::model::plan::{Plan, Step, StepAction, TargetPlan};
 use crate::model::release::{Ledger, Record, RowAction, Runner, State, WrittenDocument};
 use crate::record::ledger::{LedgerError, Written};
@@ -41,6 +41,8 @@ pub struct Context<'a> {
     pub nonce: String,
     /// How long to try again what may pass.
     pub timeout: Duration,
+    /// Hears what is done.
+    pub progress: &'a dyn Progress,
     /// Says when to stop.
     pub interrupt: watch::Receiver<Option<Interrupt>>,
 }
@@ -112,6 +114,7 @@ pub async fn execute(
     if let Err(failed) = claim::claim(context, plan, &mut works).await {
         return failed.into_executed(plan);
     }
+    context.progress.begins(plan);
     let deadline = Instant::now() + context.timeout;
     let served = join_all(works.iter().map(|work| serve::serve(context, work, deadline))).await;
     let mut executed =

@@ -92,7 +92,7 @@ impl Exit {
             PassError::Unobserved(errors) => gravest(errors.iter().map(|e: &ObserveError| Self::of_ledger(&e.error))),
             PassError::Blocked(plan) => gravest(plan.blocks.iter().map(Self::of_block)),
             PassError::Wrong(_) => Self::Failed,
-            PassError::Raced(_) => Self::Conflict,
+            PassError::Stale(_) | PassError::Raced(_) => Self::Conflict,
             PassError::Interrupted(interrupt) => Self::of_interrupt(*interrupt),
         }
     }

@@ -20,4 +20,5 @@ pub mod observe;
 pub mod plan;
 pub mod record;
 pub mod report;
+pub mod saved;
 pub mod status;

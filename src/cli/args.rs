@@ -180,6 +180,11 @@ pub(super) struct PlanArgs {
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
 
+    /// Save the plan, so that repin reconcile --plan FILE applies exactly it, on this host or another. Values stand in
+    /// the file, secrets only as references; it is written for its owner alone
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+
     /// Plan as if a file that a newer release has superseded might be released again
     #[arg(long)]
     pub(super) allow_older: bool,
@@ -188,6 +193,11 @@ pub(super) struct PlanArgs {
 /// Arguments of `reconcile`.
 #[derive(Debug, Parser)]
 pub(super) struct ReconcileArgs {
+    /// Apply this saved plan and nothing else. Refused with exit 5 once anything is no longer as it was planned from:
+    /// a store, a ledger, or a file given with -f, which is not needed otherwise
+    #[arg(long, value_name = "FILE", conflicts_with = "allow_older")]
+    pub(super) plan: Option<PathBuf>,
+
     /// Show the plan and do nothing
     #[arg(long)]
     pub(super) dry_run: bool,

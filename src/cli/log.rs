@@ -24,12 +24,18 @@ pub(super) fn init(common: &Common) {
     let others = LevelFilter::from_level(level.min(Level::INFO));
     let filter = Targets::new().with_default(others).with_targets(OURS.map(|target| (target, level)));
     let registry = tracing_subscriber::registry();
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(common.verbose > 1);
+    let layer = tracing_subscriber::fmt::layer().with_writer(stderr).with_target(common.verbose > 1);
     // A second initialisation can only be a test's; the first one stays.
     let _ = match common.log_format {
         LogFormat::Json => registry.with(layer.json().with_filter(filter)).try_init(),
         LogFormat::Text => registry.with(layer.with_ansi(colored(common)).with_filter(filter)).try_init(),
     };
+}
+
+/// Makes way for a line of the log.
+fn stderr() -> std::io::Stderr {
+    super::progress::make_way();
+    std::io::stderr()
 }
 
 fn colored(common: &Common) -> bool {

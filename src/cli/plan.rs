@@ -1,10 +1,11 @@
 //! `repin plan`: what a pass would do and cost.
 
-use super::Failure;
 use super::args::{Common, Output, PlanArgs};
 use super::print::Printer;
+use super::progress::Line;
 use super::reconcile::failed;
 use super::session::{self, Session, Stop};
+use super::{Failure, plan_file};
 use crate::cycle::{self, Pass};
 use crate::exit::Exit;
 use crate::model::desired::Desired;
@@ -15,7 +16,16 @@ pub(super) async fn run(common: &Common, args: &PlanArgs, interrupt: Stop, print
     let desired = session::load(common)?;
     let session = Session::for_desired(common, &desired, printer).await?;
     let pass = Pass { allow_older: args.allow_older, ..session.pass(&desired, interrupt) };
-    let plan = cycle::plan_only(&pass).await.map_err(failed)?;
+    let line = Line::new(&session.providers);
+    let (plan, observed) = line.during(printer, cycle::plan_only(&pass)).await.map_err(failed)?;
+    if let Some(path) = &args.out {
+        if plan.blocks.is_empty() {
+            plan_file::save(path, &session.host, &desired, &plan, &observed)?;
+            printer.note(&format!("Saved; apply it with: repin reconcile --plan {}", path.display()));
+        } else {
+            printer.note("Not saved: a plan that may not run cannot be applied.");
+        }
+    }
     show(&desired, &plan, printer);
     Ok(Exit::of_plan(&plan, args.detailed_exitcode))
 }

@@ -6,6 +6,7 @@ use anstream::{AutoStream, ColorChoice};
 use serde_json::Value;
 
 use super::args::{Color, Common, Output};
+use super::progress;
 use crate::report::{Trouble, json, text};
 
 /// Writes results to stdout and, in text, errors to stderr.
@@ -59,11 +60,13 @@ impl Printer {
 
     /// A reader that went away (`repin history | head`) is no failure.
     fn out(&self, text: &str) {
+        progress::make_way();
         let mut stream = AutoStream::new(std::io::stdout(), self.color);
         let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
     }
 
     fn err(&self, text: &str) {
+        progress::make_way();
         let mut stream = AutoStream::new(std::io::stderr(), self.color);
         let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
     }

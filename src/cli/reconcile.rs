@@ -1,14 +1,17 @@
 //! `repin reconcile`: one pass.
 
-use super::Failure;
+use std::path::Path;
+
 use super::args::{Common, ReconcileArgs};
-use super::plan;
 use super::print::Printer;
+use super::progress::Line;
 use super::session::{self, Session, Stop};
+use super::{Failure, plan, plan_file};
 use crate::cycle::{self, Pass, PassError};
 use crate::exit::Exit;
 use crate::model::outcome::Interrupt;
 use crate::report::{Trouble, json, text};
+use crate::saved::SavedPlan;
 
 pub(super) async fn run(
     common: &Common,
@@ -16,23 +19,49 @@ pub(super) async fn run(
     interrupt: Stop,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
-    let desired = session::load(common)?;
-    let session = Session::for_desired(common, &desired, printer).await?;
+    let saved = args.plan.as_deref().map(|path| load_plan(common, path)).transpose()?;
+    let desired = match &saved {
+        Some(saved) => plan_file::desired(saved)?,
+        None => session::load(common)?,
+    };
+    let session = match &saved {
+        Some(saved) => Session::for_plan(common, saved, &desired, printer).await?,
+        None => Session::for_desired(common, &desired, printer).await?,
+    };
+    let line = Line::new(&session.providers);
     let pass = Pass {
-        allow_older: args.allow_older,
+        allow_older: args.allow_older || saved.as_ref().is_some_and(SavedPlan::may_release),
         message: args.message.as_deref(),
         timeout: args.timeout,
+        saved: saved.as_ref(),
+        progress: &line,
         ..session.pass(&desired, interrupt)
     };
     if args.dry_run {
-        let planned = cycle::plan_only(&pass).await.map_err(failed)?;
+        let (planned, _) = line.during(printer, cycle::plan_only(&pass)).await.map_err(failed)?;
         plan::show(&desired, &planned, printer);
         return Ok(Exit::of_plan(&planned, false));
     }
-    let outcome = cycle::reconcile(&pass).await.map_err(failed)?;
+    let outcome = line.during(printer, cycle::reconcile(&pass)).await.map_err(failed)?;
     let name = desired.name.as_str();
     printer.result(|| text::outcome(name, &outcome), || json::outcome(&outcome));
     Ok(Exit::of_outcome(&outcome))
+}
+
+/// Loads a saved plan; a file that is named beside it must still ask for what was planned.
+fn load_plan(common: &Common, path: &Path) -> Result<SavedPlan, Failure> {
+    if !common.targets.is_empty() {
+        return Err(Failure::usage(
+            "--plan and --target",
+            "A saved plan says its targets; give --target to repin plan.",
+        ));
+    }
+    let saved = plan_file::load(path)?;
+    if !common.files.is_empty() {
+        let desired = session::load(common)?;
+        saved.agrees_with_file(&desired).map_err(|stale| Failure::new(Exit::Conflict, plan_file::stale(stale)))?;
+    }
+    Ok(saved)
 }
 
 /// Describes why a pass did nothing.
@@ -42,6 +71,7 @@ pub(super) fn failed(error: PassError) -> Failure {
         PassError::Unobserved(errors) => errors.iter().map(Trouble::of_unobserved).collect(),
         PassError::Blocked(plan) => plan.blocks.iter().map(Trouble::of_block).collect(),
         PassError::Wrong(findings) => findings.iter().map(|f| Trouble::new("bug", f.to_string())).collect(),
+        PassError::Stale(stale) => vec![plan_file::stale(stale)],
         PassError::Raced(target) => vec![
             Trouble::new("conflict", "other runs were first each time; nothing of this one was served")
                 .with_target(target)

@@ -22,6 +22,7 @@ use crate::model::desired::{Desired, Identity, TargetConfig};
 use crate::model::outcome::Interrupt;
 use crate::record::host::{self, HostMemory};
 use crate::report::{Location, Trouble};
+use crate::saved::SavedPlan;
 
 /// What the file is called where nothing says otherwise.
 pub(super) const USUAL_FILE: &str = "repin.yaml";
@@ -68,6 +69,18 @@ impl Session {
         Self::open(common, &desired.name, &targets, printer).await
     }
 
+    /// Opens a session for the targets of a saved plan.
+    pub(super) async fn for_plan(
+        common: &Common,
+        saved: &SavedPlan,
+        desired: &Desired,
+        printer: &Printer,
+    ) -> Result<Self, Failure> {
+        let config = |name: &TargetName| Some((name.clone(), desired.targets.get(name)?.config.clone()));
+        let targets = saved.scope().filter_map(config).collect();
+        Self::open(common, &desired.name, &targets, printer).await
+    }
+
     /// Describes a pass.
     pub(super) fn pass<'a>(&'a self, desired: &'a Desired, interrupt: Stop) -> Pass<'a> {
         Pass {
@@ -77,9 +90,16 @@ impl Session {
             message: None,
             allow_older: false,
             timeout: Duration::from_secs(120),
+            saved: None,
+            progress: &(),
             interrupt,
         }
     }
+}
+
+/// Looks variables up in this process's environment.
+pub(super) fn env() -> desired::Env {
+    Box::new(|name| std::env::var(name).ok())
 }
 
 /// Loads the whole file.
@@ -117,7 +137,7 @@ fn invalid(invalid: desired::Invalid) -> Failure {
     Failure { exit: Exit::Invalid, troubles: invalid.problems.into_iter().map(trouble_of).collect() }
 }
 
-fn trouble_of(problem: desired::Problem) -> Trouble {
+pub(super) fn trouble_of(problem: desired::Problem) -> Trouble {
     let location = problem.location.map(|location| Location {
         file: location.file,
         line: location.line,

@@ -51,7 +51,11 @@ async fn run(
     deadline: Instant,
 ) -> Vec<StepOutcome> {
     let parallel = work.provider.capabilities().parallel_writes.max(1);
-    let runs = steps.into_iter().map(|step| run_step(context, work, lease, step, deadline));
+    let runs = steps.into_iter().map(async |step| {
+        let outcome = run_step(context, work, lease, step, deadline).await;
+        context.progress.ended(&outcome);
+        outcome
+    });
     futures::stream::iter(runs).buffered(parallel).collect().await
 }
 
@@ -178,6 +182,7 @@ async fn attempt(
         if Instant::now() + wait >= deadline {
             return Err(NotApplied::Later(Some(error)));
         }
+        context.progress.waits(work.name, wait, &error);
         wait_or_interrupt(context, wait).await;
         backoff = (backoff * 2).min(BACKOFF.1);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use repin_provider::{Capabilities, Key, Place, ReadValue, Seen, TargetName};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::desired::FileDigest;
 use super::release::{Ledger, State, TargetId};
@@ -46,7 +46,7 @@ pub struct TargetState {
 }
 
 /// How this host's file stands to the releases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileStanding {
     /// It is what the newest release made true.

@@ -1,6 +1,7 @@
 //! What happened.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use repin_provider::{Error, Key, RequestCounts, TargetName, Version};
 use serde::Serialize;
@@ -105,4 +106,23 @@ pub enum Interrupt {
     Interrupted,
     /// SIGTERM.
     Terminated,
+}
+
+/// Hears what a pass does while it does it. Nothing waits for it, and nothing depends on it.
+pub trait Progress: Send + Sync {
+    /// A plan is about to be carried out.
+    fn begins(&self, plan: &Plan);
+
+    /// A step has come to its end.
+    fn ended(&self, step: &StepOutcome);
+
+    /// A write waits before it is tried again.
+    fn waits(&self, target: &TargetName, wait: Duration, why: &Error);
+}
+
+/// Nobody listens.
+impl Progress for () {
+    fn begins(&self, _plan: &Plan) {}
+    fn ended(&self, _step: &StepOutcome) {}
+    fn waits(&self, _target: &TargetName, _wait: Duration, _why: &Error) {}
 }

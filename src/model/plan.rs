@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use repin_provider::{Content, Key, TargetName, Version};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::desired::FileDigest;
 use super::observed::FileStanding;
@@ -106,7 +106,7 @@ impl Step {
 }
 
 /// What a step does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StepAction {
     /// Make an item.

@@ -131,7 +131,8 @@ impl Trouble {
     }
 }
 
-fn kind_word(kind: repin_provider::ErrorKind) -> &'static str {
+/// Returns the stable word for a kind of failure.
+pub(crate) fn kind_word(kind: repin_provider::ErrorKind) -> &'static str {
     use repin_provider::ErrorKind;
     match kind {
         ErrorKind::AlreadyExists => "already-exists",

@@ -4,6 +4,8 @@ mod diff;
 mod help;
 mod init;
 mod markdown;
+mod progress;
+mod saved;
 mod status;
 #[path = "../support/mod.rs"]
 mod support;
