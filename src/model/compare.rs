@@ -71,6 +71,11 @@ pub fn same_shape(entry: &Entry, item: &Item, content_types: bool) -> bool {
     secret && content_type && tags
 }
 
+/// Tells whether an item is described as the entry asks, in a store that answers descriptions.
+pub fn same_description(entry: &Entry, item: &Item) -> bool {
+    entry.description.is_none() || entry.description == item.description
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::desired::FileDigest;
 use super::observed::FileStanding;
-use super::release::{Record, TargetId};
+use super::release::{Record, RowAction, TargetId};
 
 /// What a pass would do.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Plan {
     pub release: Option<PlannedRelease>,
     /// By target.
     pub targets: BTreeMap<TargetName, TargetPlan>,
+    /// Targets that earlier releases had and the file has no more, or has elsewhere: left untouched.
+    pub orphaned: BTreeMap<TargetId, TargetName>,
     /// Why the plan may not run; empty if it may.
     pub blocks: Vec<Block>,
     /// Whether this host's file is one that a newer release has superseded.
@@ -95,7 +97,7 @@ impl Step {
         match self.action {
             StepAction::Create | StepAction::Update => true,
             StepAction::Delete => self.from.is_some(),
-            StepAction::Adopt | StepAction::Pin => false,
+            StepAction::Adopt | StepAction::Pin | StepAction::Forget => false,
         }
     }
 
@@ -119,6 +121,21 @@ pub enum StepAction {
     Adopt,
     /// Serve a version that is already there.
     Pin,
+    /// Let go of an item and leave it as it is.
+    Forget,
+}
+
+impl From<StepAction> for RowAction {
+    fn from(action: StepAction) -> Self {
+        match action {
+            StepAction::Create => Self::Create,
+            StepAction::Update => Self::Update,
+            StepAction::Delete => Self::Delete,
+            StepAction::Adopt => Self::Adopt,
+            StepAction::Pin => Self::Pin,
+            StepAction::Forget => Self::Forget,
+        }
+    }
 }
 
 /// Why a step is taken.
@@ -139,6 +156,8 @@ pub enum Reason {
     Equal,
     /// The file adopts it.
     Adopted,
+    /// The file lets go of it.
+    Forgotten,
 }
 
 impl fmt::Display for Reason {
@@ -151,6 +170,7 @@ impl fmt::Display for Reason {
             Self::Missing => "removed outside repin, put back",
             Self::Equal => "holds this already",
             Self::Adopted => "taken over",
+            Self::Forgotten => "let go of, left as it is",
         })
     }
 }
@@ -247,6 +267,7 @@ impl Plan {
                     StepAction::Update => summary.update += 1,
                     StepAction::Delete => summary.delete += 1,
                     StepAction::Adopt | StepAction::Pin => summary.pin += 1,
+                    StepAction::Forget => {}
                 }
             }
         }

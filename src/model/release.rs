@@ -146,6 +146,9 @@ pub enum RowAction {
     /// Takes over an item that was not ours; writes nothing.
     #[serde(rename = "a")]
     Adopt,
+    /// Lets go of an item and leaves it as it is; writes nothing.
+    #[serde(rename = "f")]
+    Forget,
 }
 
 /// One key in a record.

@@ -33,6 +33,9 @@ pub(super) fn changes(entry: &Entry, item: &Item, content_types: bool) -> Vec<Ch
     {
         changes.push(change("tags", Some(format!("{held:?}")), Some(format!("{wanted:?}"))));
     }
+    if entry.description.is_some() && item.description.is_some() && entry.description != item.description {
+        changes.push(change("description", item.description.clone(), entry.description.clone()));
+    }
     if changes.len() > LISTED {
         let more = changes.len() - LISTED;
         changes.truncate(LISTED);

@@ -3,7 +3,7 @@
 use repin_provider::{Content, Item, Key, Owner, ReadValue, Seen, Value, Version};
 
 use super::diff;
-use crate::model::compare::{same_shape, same_text};
+use crate::model::compare::{same_description, same_shape, same_text};
 use crate::model::desired::{Adopt, Drift, Entry, Policy};
 use crate::model::observed::FileStanding;
 use crate::model::plan::{Block, BlockKind, Change, Reason, Step, StepAction};
@@ -25,6 +25,10 @@ pub(super) struct KeyView<'a> {
     pub(super) policy: &'a Policy,
     pub(super) file: FileStanding,
     pub(super) content_types: bool,
+    /// Whether the store answers descriptions.
+    pub(super) describes: bool,
+    /// Whether the file lets go of it.
+    pub(super) forgotten: bool,
 }
 
 /// What to do about one key.
@@ -128,6 +132,7 @@ impl KeyView<'_> {
             };
         }
         match item {
+            _ if self.forgotten => self.step(StepAction::Forget, Reason::Forgotten, None, None, false, Vec::new()),
             Some(item) if self.policy.prune => self.remove(item),
             Some(_) => Decision::Unchanged,
             None => self.step(StepAction::Delete, Reason::Dropped, None, None, false, Vec::new()),
@@ -168,7 +173,8 @@ impl KeyView<'_> {
             (Value::Secret(_), _) => self.secret_matches == Some(true),
             (Value::Plain(_), None) => false,
         };
-        value && same_shape(entry, item, self.content_types)
+        let described = !self.describes || same_description(entry, item);
+        value && described && same_shape(entry, item, self.content_types)
     }
 
     /// Tells whether the entry still asks for what the pin holds, so that putting it back is a repair and no release.

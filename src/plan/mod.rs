@@ -23,7 +23,7 @@ use self::open::OpenRecord;
 use crate::model::desired::{Desired, FileDigest, Target};
 use crate::model::observed::{FileStanding, Observed, TargetState};
 use crate::model::plan::{Block, BlockKind, Cost, Drifted, Plan, PlannedRelease, Step, StepAction, TargetPlan};
-use crate::model::release::{Ledger, Record};
+use crate::model::release::{Ledger, Record, TargetId};
 
 /// Everything that a plan depends on.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +60,8 @@ fn plan_with(input: Input<'_>, standing: FileStanding, resumed: Option<&str>) ->
         let planned = plan_target(input, standing, resumed, target, state, &mut blocks);
         targets.insert(name.clone(), planned);
     }
-    let mut plan = Plan { release: None, targets, blocks, file: standing };
+    let orphaned = orphaned(input);
+    let mut plan = Plan { release: None, targets, orphaned, blocks, file: standing };
     plan.release = planned_release(input, &plan, resumed);
     brakes(input.desired, &mut plan);
     plan
@@ -79,6 +80,7 @@ fn plan_target(
         blocks.push(running(&target.name, record));
     }
     let ledger = open.ledger(state);
+    let forgotten = globs(&input.desired.forget);
     let mut planned = TargetPlan {
         id: state.id.clone(),
         steps: Vec::new(),
@@ -103,6 +105,8 @@ fn plan_target(
             policy: &input.desired.policy,
             file: standing,
             content_types: state.capabilities.content_types,
+            describes: state.capabilities.describes,
+            forgotten: forgotten.is_match(key.as_str()),
         };
         place(entry::decide(&view), &target.name, &mut planned, blocks);
     }
@@ -132,6 +136,25 @@ fn place(decision: Decision, target: &TargetName, planned: &mut TargetPlan, bloc
 fn keys(target: &Target, ledger: &Ledger, state: &TargetState) -> BTreeSet<Key> {
     let open = state.ledger.open().into_iter().flat_map(|record| record.rows.iter().map(|row| row.key.clone()));
     target.entries.keys().cloned().chain(ledger.pins.keys().cloned()).chain(open).collect()
+}
+
+/// Returns a matcher of keys; loading the file has refused what is no glob.
+fn globs(patterns: &[String]) -> globset::GlobSet {
+    let globs = patterns.iter().filter_map(|pattern| globset::Glob::new(pattern).ok());
+    let mut set = globset::GlobSetBuilder::new();
+    globs.for_each(|glob| {
+        set.add(glob);
+    });
+    set.build().unwrap_or_default()
+}
+
+/// Lists targets that releases in the ledgers name and whose place the file has no more.
+fn orphaned(input: Input<'_>) -> BTreeMap<TargetId, TargetName> {
+    let present: BTreeSet<_> =
+        input.desired.targets.values().map(|target| TargetId::of(&target.config.place())).collect();
+    let records = input.observed.targets.values().flat_map(|state| &state.ledger.records);
+    let named = records.flat_map(|record| &record.header.targets);
+    named.filter(|(id, _)| !present.contains(*id)).map(|(id, name)| (id.clone(), name.clone())).collect()
 }
 
 fn planned_release(input: Input<'_>, plan: &Plan, resumed: Option<&str>) -> Option<PlannedRelease> {

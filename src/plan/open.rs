@@ -92,6 +92,7 @@ fn close_row(row: &Row, seen: Option<&Seen>, owner: &Owner) -> Row {
         (RowAction::Pin | RowAction::Adopt, Some(Seen::Present(item))) if row.to.as_ref() == Some(&item.version) => {
             landed(item)
         }
+        (RowAction::Forget, _) => Row { to: None, applied: true, ..row.clone() },
         (RowAction::Update, Some(Seen::Present(item))) if row.from.as_ref() != Some(&item.version) => landed(item),
         (RowAction::Delete, Some(Seen::Absent)) => Row { to: None, applied: true, ..row.clone() },
         _ => row.clone(),

@@ -9,7 +9,7 @@ use repin_provider::{Capabilities, Content, Item, Place, Seen, Value, Version};
 
 use super::*;
 use crate::model::desired::{Adopt, Entry, EntryKind, TargetConfig};
-use crate::model::release::{Cause, Header, Record, Row, RowAction, Runner, State, TargetId};
+use crate::model::release::{Cause, Header, Record, Row, Runner, State, TargetId};
 
 const TARGETS: [&str; 2] = ["one", "two"];
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
@@ -107,6 +107,7 @@ fn capabilities() -> Capabilities {
         compare_and_swap: true,
         secrets: false,
         content_types: false,
+        describes: false,
         dates_on_write: true,
         read_batch: 10,
         page: 10,
@@ -279,14 +280,13 @@ impl World {
 }
 
 fn row(step: &Step) -> Row {
-    let action = match step.action {
-        StepAction::Create => RowAction::Create,
-        StepAction::Update => RowAction::Update,
-        StepAction::Delete => RowAction::Delete,
-        StepAction::Adopt => RowAction::Adopt,
-        StepAction::Pin => RowAction::Pin,
-    };
-    Row { key: step.key.clone(), action, from: step.from.clone(), to: step.to.clone(), applied: false }
+    Row {
+        key: step.key.clone(),
+        action: step.action.into(),
+        from: step.from.clone(),
+        to: step.to.clone(),
+        applied: false,
+    }
 }
 
 fn runner() -> Runner {
@@ -454,9 +454,7 @@ fn the_checker_finds_wrong_plans() {
     assert!(spoil(&|step| step.key = key("foreign")).iter().any(|what| what.contains("not read")));
     assert!(spoil(&|step| step.content = None).iter().any(|what| what.contains("content")));
     assert!(broken(&|plan| plan.release = None).iter().any(|what| what.contains("without a release")));
-    assert!(
-        broken(&|plan| plan.release.as_mut().expect("one").number = 1).iter().any(|what| what.contains("taken"))
-    );
+    assert!(broken(&|plan| plan.release.as_mut().expect("one").number = 1).iter().any(|what| what.contains("taken")));
     assert!(
         broken(&|plan| {
             let steps = &mut plan.targets.get_mut(&target("one")).expect("there").steps;

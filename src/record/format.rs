@@ -155,8 +155,11 @@ pub(super) fn decode(
     Ok(Record { seq: head.seq, owner: head.owner, header: head.header, state: head.state, runner: head.runner, rows })
 }
 
+/// Writes JSON without double braces, which Parameter Store refuses as a reference. In JSON they stand only inside
+/// texts, a release's message for example, where an escape means the same.
 fn to_json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("plain data with text keys always serialises")
+    let json = serde_json::to_string(value).expect("plain data with text keys always serialises");
+    json.replace("{{", "\\u007b\\u007b")
 }
 
 fn pack(rows: &[Row], pins: &BTreeMap<Key, Pin>, at: Timestamp) -> String {
@@ -321,6 +324,15 @@ pub(super) mod tests {
         assert!(encoded.head.len() <= 4096 && encoded.parts.iter().all(|(_, body)| body.len() <= 4096));
         let lost = decode(&encoded.head, |_| None, &BTreeMap::new(), &owner());
         assert!(matches!(lost, Err(Corrupt::MissingPart(_))), "{lost:?}");
+    }
+
+    #[test]
+    fn double_braces_in_a_message_are_escaped() {
+        let mut record = record(vec![]);
+        record.header.message = Some("uses {{{name}}} now".into());
+        let (encoded, back) = round_trip(&record, &BTreeMap::new(), 4096);
+        assert!(!encoded.head.contains("{{"), "{}", encoded.head);
+        assert_eq!(back, record);
     }
 
     #[test]

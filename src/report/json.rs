@@ -46,6 +46,7 @@ pub fn plan(name: &str, plan: &Plan) -> Value {
         "steps": steps,
         "held": [],
         "drift": drift(plan),
+        "orphaned": plan.orphaned.values().collect::<Vec<_>>(),
         "foreign": foreign,
         "summary": plan.summary(),
         "cost": cost,
@@ -187,6 +188,7 @@ fn row_word(action: crate::model::release::RowAction) -> &'static str {
         RowAction::Update => "update",
         RowAction::Delete => "delete",
         RowAction::Pin => "pin",
+        RowAction::Forget => "forget",
         RowAction::Adopt => "adopt",
     }
 }

@@ -68,6 +68,11 @@ const BEHIND: &str = "This file is one that a newer release has superseded: it r
                       it on purpose with repin reconcile --allow-older.";
 
 fn drift_lines(out: &mut String, plan: &Plan) {
+    for target in plan.orphaned.values() {
+        let text =
+            format!("! {target} was a target of earlier releases and is not in the file: left as it is, never pruned");
+        line(out, &styled(CHANGED, &text));
+    }
     for (target, planned) in &plan.targets {
         for drifted in &planned.drift {
             let served = drifted.served.as_ref().map_or("nothing".to_owned(), |v| format!("version {}", short(v)));
@@ -271,6 +276,7 @@ pub fn release(name: &str, release: &Release) -> String {
                 RowAction::Update => StepAction::Update,
                 RowAction::Delete => StepAction::Delete,
                 RowAction::Pin | RowAction::Adopt => StepAction::Pin,
+                RowAction::Forget => StepAction::Forget,
             });
             let cell = if row.applied { arrow(row.from.as_ref(), row.to.as_ref()) } else { "pending".to_owned() };
             cells.push((target, (cell, if row.applied { Style::new() } else { CHANGED })));
@@ -333,6 +339,7 @@ fn intent(step: &Step) -> (String, Style) {
         (StepAction::Update, true) => (format!("{from} put back"), CHANGED),
         (StepAction::Delete, _) if step.from.is_none() => ("gone already".to_owned(), FAINT),
         (StepAction::Delete, _) => (format!("{from} deleted"), BAD),
+        (StepAction::Forget, _) => ("let go of".to_owned(), Style::new()),
         (StepAction::Adopt | StepAction::Pin, _) => {
             (format!("at {}", step.to.as_ref().map(short).unwrap_or_default()), Style::new())
         }
@@ -364,7 +371,7 @@ fn glyph(actions: &BTreeSet<StepAction>) -> (char, Style) {
     match (actions.next(), actions.next()) {
         (Some(StepAction::Create), None) => ('+', GOOD),
         (Some(StepAction::Delete), None) => ('-', BAD),
-        (Some(StepAction::Pin | StepAction::Adopt), None) => ('^', CHANGED),
+        (Some(StepAction::Pin | StepAction::Adopt | StepAction::Forget), None) => ('^', CHANGED),
         _ => ('~', CHANGED),
     }
 }
