@@ -104,6 +104,7 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
                     for (name, documents) in std::mem::take(&mut executed.documents) {
                         memories.entry(name).or_default().ledger.learn(documents);
                     }
+                    note_good_passes(pass, &mut memories, &executed);
                     remember(pass, memories, &executed.steps, &plan);
                     return Ok(outcome(pass, plan, executed, &before));
                 }
@@ -177,6 +178,17 @@ async fn pause(pass: &Pass<'_>, wait: Duration) -> Result<(), PassError> {
         () = tokio::time::sleep(wait) => Ok(()),
         Ok(signal) = interrupt.wait_for(Option::is_some) => {
             Err(PassError::Interrupted(signal.unwrap_or(Interrupt::Interrupted)))
+        }
+    }
+}
+
+/// Notes when each target was last left as the file asks.
+fn note_good_passes(pass: &Pass<'_>, memories: &mut BTreeMap<TargetName, TargetMemory>, executed: &Executed) {
+    let done = |result| matches!(result, StepResult::Applied | StepResult::Unchanged);
+    for (name, memory) in memories {
+        let steps_done = executed.steps.iter().all(|step| step.target != *name || done(step.result));
+        if steps_done && executed.failures.iter().all(|failure| failure.target != *name) {
+            memory.last_pass = Some((pass.host.now)());
         }
     }
 }

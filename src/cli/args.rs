@@ -6,10 +6,31 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+/// What scripts read from the exit code; the same on every command.
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done, or nothing to do
+    1  failed; nothing new is served anywhere
+    2  changes or drift exist (only with --detailed-exitcode)
+    3  partial: some steps are served, others not yet; any host's next pass goes on
+    5  conflict: stale plan, somebody else wrote, another owner, wrong account, or this file is behind
+    6  held: all that is left to do is held, nothing was written
+   64  usage
+   75  throttled or unreachable; nothing done; worth trying again
+   77  permission denied
+   78  the file, or a saved plan, is invalid
+  130  interrupted (143: terminated); what was done is recorded
+
+Where to start:
+  repin init                            write a starter file
+  repin plan --emulate                  try it on both clouds embedded in this program, without an account
+  repin reconcile --emulate             release it there
+  repin history --emulate               see the release";
+
 /// Keeps AWS SSM Parameter Store and Azure App Configuration equal to one reviewed file, in numbered releases that can
 /// be put back.
 #[derive(Debug, Parser)]
-#[command(name = "repin", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "repin", version, arg_required_else_help = true, max_term_width = 100, after_long_help = EXIT_CODES)]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) common: Common,
@@ -19,27 +40,31 @@ pub(super) struct Args {
 
 /// What every command takes.
 #[derive(Debug, Clone, Parser)]
+#[command(next_help_heading = "Options of every command")]
 pub(super) struct Common {
-    /// The desired-state file, YAML or JSON; several are merged in order [env: REPIN_FILE, colon-separated]
+    /// The file that says what the stores should hold, YAML or JSON. Given several times, later files are merged over
+    /// earlier ones. Without it: REPIN_FILE (colon-separated), else repin.yaml in the current folder
     #[arg(short, long = "file", value_name = "FILE", global = true)]
     pub(super) files: Vec<PathBuf>,
 
-    /// Where this host remembers what it saw; losing it loses nothing but speed
-    #[arg(long, value_name = "DIR", env = "REPIN_STATE_DIR", global = true)]
-    pub(super) state_dir: Option<PathBuf>,
-
-    /// Only the targets that match
+    /// Only the targets of the file whose name matches, for example "aws-*"; may be repeated
     #[arg(long = "target", value_name = "GLOB", global = true)]
     pub(super) targets: Vec<String>,
 
-    /// How results are written
+    /// How results are written to stdout; logs and progress go to stderr
     #[arg(short, long, value_enum, default_value_t = Output::Text, global = true)]
     pub(super) output: Output,
 
     /// Use both clouds embedded in this process instead of the real ones, with their data in DIR
+    /// [DIR if left out: .repin-emulate]
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true,
           default_missing_value = ".repin-emulate", global = true)]
     pub(super) emulate: Option<PathBuf>,
+
+    /// Where this host remembers what it saw; losing it loses nothing but speed
+    /// [default: $XDG_STATE_HOME/repin or ~/.local/state/repin]
+    #[arg(long, value_name = "DIR", env = "REPIN_STATE_DIR", hide_env_values = true, global = true)]
+    pub(super) state_dir: Option<PathBuf>,
 
     /// Log more: -v what is done, -vv why, -vvv everything
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
@@ -49,8 +74,8 @@ pub(super) struct Common {
     #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true)]
     pub(super) log_format: LogFormat,
 
-    /// When to use colour; NO_COLOR is obeyed
-    #[arg(long, value_enum, default_value_t = Color::Auto, global = true)]
+    /// When to use colour; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN", global = true)]
     pub(super) color: Color,
 }
 
@@ -61,6 +86,8 @@ pub(super) enum Output {
     Text,
     /// One JSON object
     Json,
+    /// For a pull request (only plan, and reconcile --dry-run)
+    Markdown,
 }
 
 /// How logs are written.
@@ -86,11 +113,16 @@ pub(super) enum Color {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Check everything that can be known offline
+    /// Write a commented starter file; writes over nothing
+    #[command(after_help = "Example:\n  repin init && repin validate && repin plan --emulate")]
+    Init,
+    /// Check everything about the file that can be known offline
     #[command(after_help = "Example:\n  repin validate -f base.yaml -f prod.yaml")]
     Validate,
-    /// Show what a pass would do and cost; writes nothing anywhere
-    #[command(after_help = "Example:\n  repin plan -f repin.yaml --detailed-exitcode")]
+    /// Show what a pass would do and cost; needs only read rights and writes nothing anywhere
+    #[command(
+        after_help = "Examples:\n  repin plan -f repin.yaml --detailed-exitcode\n  repin plan -f repin.yaml -o markdown > comment.md"
+    )]
     Plan(PlanArgs),
     /// Make the stores equal to the file, once
     #[command(visible_alias = "apply", after_help = "Example:\n  repin reconcile -f repin.yaml -m \"warmer answers\"")]
@@ -99,14 +131,23 @@ pub(super) enum Command {
     #[command(after_help = "Example:\n  repin get chat/config -f repin.yaml")]
     Get(GetArgs),
     /// List releases, newest first, or the versions of one key
-    #[command(after_help = "Example:\n  repin history chat/config -f repin.yaml")]
+    #[command(after_help = "Examples:\n  repin history -f repin.yaml\n  repin history chat/config -f repin.yaml")]
     History(HistoryArgs),
-    /// Show one release
+    /// Show one release: what it did on each target, and whether it can be restored
     #[command(after_help = "Example:\n  repin show 42 -f repin.yaml")]
     Show(ShowArgs),
     /// Serve both stores on loopback, for aws, boto3 and the official SDKs
     #[command(after_help = "Example:\n  repin emulator --dir /tmp/clouds --aws 127.0.0.1:4566 --azure 127.0.0.1:8483")]
     Emulator(EmulatorArgs),
+    /// Print the JSON Schema of the file, for editors and other checkers
+    #[command(after_help = "Example:\n  repin schema > repin.schema.json")]
+    Schema,
+    /// Print the completions of a shell
+    #[command(after_help = "Example:\n  repin completions bash > /etc/bash_completion.d/repin")]
+    Completions(CompletionsArgs),
+    /// Print the manual page of repin, or write one page a command
+    #[command(after_help = "Examples:\n  repin man | man -l -\n  repin man --dir /usr/local/share/man/man1")]
+    Man(ManArgs),
 }
 
 /// Arguments of `plan`.
@@ -116,7 +157,7 @@ pub(super) struct PlanArgs {
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
 
-    /// Plan as if an older file might be released again
+    /// Plan as if a file that a newer release has superseded might be released again
     #[arg(long)]
     pub(super) allow_older: bool,
 }
@@ -164,6 +205,22 @@ pub(super) struct HistoryArgs {
 pub(super) struct ShowArgs {
     /// The release's number
     pub(super) release: u64,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Parser)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Parser)]
+pub(super) struct ManArgs {
+    /// Write a page for repin and one for each command into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
 }
 
 /// Arguments of `emulator`.

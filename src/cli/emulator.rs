@@ -4,18 +4,13 @@ use repin_emulator::{Emulator, KmsKey, credentials};
 use serde_json::json;
 
 use super::Failure;
-use super::args::{Common, EmulatorArgs};
+use super::args::EmulatorArgs;
 use super::print::Printer;
 use super::session::Stop;
 use crate::exit::Exit;
 use crate::report::Trouble;
 
-pub(super) async fn run(
-    _common: &Common,
-    args: &EmulatorArgs,
-    mut interrupt: Stop,
-    printer: &Printer,
-) -> Result<Exit, Failure> {
+pub(super) async fn run(args: &EmulatorArgs, mut interrupt: Stop, printer: &Printer) -> Result<Exit, Failure> {
     let options = repin_emulator::Options {
         dir: args.dir.clone(),
         aws: args.aws,

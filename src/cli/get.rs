@@ -8,9 +8,9 @@ use serde_json::json;
 use super::Failure;
 use super::args::{Common, GetArgs};
 use super::print::Printer;
-use super::session::{self, Session, Stop};
+use super::session::{self, Session};
 use crate::exit::Exit;
-use crate::report::text::short;
+use crate::report::words::short;
 use crate::report::{Trouble, json};
 
 /// What one target serves.
@@ -20,7 +20,7 @@ struct Served {
     value: Option<String>,
 }
 
-pub(super) async fn run(common: &Common, args: &GetArgs, _interrupt: Stop, printer: &Printer) -> Result<Exit, Failure> {
+pub(super) async fn run(common: &Common, args: &GetArgs, printer: &Printer) -> Result<Exit, Failure> {
     let key = Key::parse(&args.key).map_err(|error| Failure::usage(error.to_string(), "Write it as the file does."))?;
     let identity = session::load_identity(common)?;
     let session = Session::open(common, &identity.name, &identity.targets, printer).await?;

@@ -8,7 +8,7 @@ use repin_provider::{Key, Provider, TargetName};
 use super::Failure;
 use super::args::{Common, HistoryArgs};
 use super::print::Printer;
-use super::session::{self, Session, Stop};
+use super::session::{self, Session};
 use crate::exit::Exit;
 use crate::history::{self, Source};
 use crate::model::release::{Ledger, TargetId};
@@ -73,12 +73,7 @@ impl Ledgers {
     }
 }
 
-pub(super) async fn run(
-    common: &Common,
-    args: &HistoryArgs,
-    _interrupt: Stop,
-    printer: &Printer,
-) -> Result<Exit, Failure> {
+pub(super) async fn run(common: &Common, args: &HistoryArgs, printer: &Printer) -> Result<Exit, Failure> {
     let key = args.key.as_deref().map(Key::parse).transpose();
     let key = key.map_err(|error| Failure::usage(error.to_string(), "Write it as the file does."))?;
     let ledgers = Ledgers::read(common, printer).await?;

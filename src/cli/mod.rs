@@ -1,14 +1,17 @@
 //! The commands, one file each.
 
 mod args;
+mod completions;
 mod connect;
 mod emulator;
 mod get;
 mod history;
+mod init;
 mod log;
 mod plan;
 mod print;
 mod reconcile;
+mod schema;
 mod session;
 mod show;
 mod validate;
@@ -17,8 +20,9 @@ use std::ffi::OsString;
 
 use clap::Parser as _;
 
-use self::args::{Args, Command};
+use self::args::{Args, Command, Output};
 use self::print::Printer;
+use self::session::Stop;
 use crate::exit::Exit;
 use crate::report::Trouble;
 
@@ -63,27 +67,42 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 
 fn dispatch(args: Args, printer: &Printer) -> Result<Exit, Failure> {
     let common = args.common;
-    if let Command::Validate = args.command {
-        return validate::run(&common, printer);
+    if common.output == Output::Markdown && !shows_plan(&args.command) {
+        let hint = "It is for repin plan and repin reconcile --dry-run.";
+        return Err(Failure::usage("this command has no -o markdown", hint));
     }
+    match args.command {
+        Command::Init => init::run(&common, printer),
+        Command::Validate => validate::run(&common, printer),
+        Command::Schema => Ok(schema::run(printer)),
+        Command::Completions(args) => Ok(completions::completions(&args, printer)),
+        Command::Man(args) => completions::man(&args, printer),
+        Command::Plan(args) => online(async |stop| plan::run(&common, &args, stop, printer).await),
+        Command::Reconcile(args) => online(async |stop| reconcile::run(&common, &args, stop, printer).await),
+        Command::Get(args) => online(async |_| get::run(&common, &args, printer).await),
+        Command::History(args) => online(async |_| history::run(&common, &args, printer).await),
+        Command::Show(args) => online(async |_| show::run(&common, &args, printer).await),
+        Command::Emulator(args) => online(async |stop| emulator::run(&args, stop, printer).await),
+    }
+}
+
+fn shows_plan(command: &Command) -> bool {
+    match command {
+        Command::Plan(_) => true,
+        Command::Reconcile(args) => args.dry_run,
+        _ => false,
+    }
+}
+
+/// Runs a command that speaks to stores. A second signal ends it wherever it is.
+fn online(command: impl AsyncFnOnce(Stop) -> Result<Exit, Failure>) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|e| {
         Failure::new(Exit::Failed, Trouble::new("system", format!("the async runtime cannot start: {e}")))
     })?;
     let exit = runtime.block_on(async {
-        let (interrupt, stop_at_once) = session::signals();
-        let command = async {
-            match args.command {
-                Command::Validate => validate::run(&common, printer),
-                Command::Plan(args) => plan::run(&common, &args, interrupt, printer).await,
-                Command::Reconcile(args) => reconcile::run(&common, &args, interrupt, printer).await,
-                Command::Get(args) => get::run(&common, &args, interrupt, printer).await,
-                Command::History(args) => history::run(&common, &args, interrupt, printer).await,
-                Command::Show(args) => show::run(&common, &args, interrupt, printer).await,
-                Command::Emulator(args) => emulator::run(&common, &args, interrupt, printer).await,
-            }
-        };
+        let (stop, stop_at_once) = session::signals();
         tokio::select! {
-            exit = command => exit,
+            exit = command(stop) => exit,
             signal = stop_at_once => Ok(Exit::of_interrupt(signal)),
         }
     });

@@ -1,7 +1,7 @@
 //! `repin plan`: what a pass would do and cost.
 
 use super::Failure;
-use super::args::{Common, PlanArgs};
+use super::args::{Common, Output, PlanArgs};
 use super::print::Printer;
 use super::reconcile::failed;
 use super::session::{self, Session, Stop};
@@ -9,7 +9,7 @@ use crate::cycle::{self, Pass};
 use crate::exit::Exit;
 use crate::model::desired::Desired;
 use crate::model::plan::Plan;
-use crate::report::{Trouble, json, text};
+use crate::report::{Trouble, json, markdown, text};
 
 pub(super) async fn run(common: &Common, args: &PlanArgs, interrupt: Stop, printer: &Printer) -> Result<Exit, Failure> {
     let desired = session::load(common)?;
@@ -20,14 +20,15 @@ pub(super) async fn run(common: &Common, args: &PlanArgs, interrupt: Stop, print
     Ok(Exit::of_plan(&plan, args.detailed_exitcode))
 }
 
-/// Shows a plan, and why it may not run.
+/// Shows a plan on stdout, and why it may not run: in the result for programs, on stderr for people.
 pub(super) fn show(desired: &Desired, plan: &Plan, printer: &Printer) {
     let name = desired.name.as_str();
-    printer.result(
-        || {
-            let blocks: String = plan.blocks.iter().map(|block| text::trouble(&Trouble::of_block(block))).collect();
-            format!("{}{blocks}", text::plan(name, plan))
-        },
-        || json::plan(name, plan),
-    );
+    if printer.output() == Output::Markdown {
+        return printer.plain(&markdown::plan(name, plan));
+    }
+    printer.result(|| text::plan(name, plan), || json::plan(name, plan));
+    if printer.output() == Output::Text {
+        let troubles: Vec<_> = plan.blocks.iter().map(Trouble::of_block).collect();
+        printer.troubles(&troubles);
+    }
 }

@@ -26,19 +26,29 @@ impl Printer {
         Self { output: common.output, color, emulated: common.emulate.is_some() }
     }
 
+    /// Returns the form that was asked for.
+    pub(super) fn output(&self) -> Output {
+        self.output
+    }
+
     /// Writes a result in the form that was asked for.
     pub(super) fn result(&self, as_text: impl FnOnce() -> String, as_json: impl FnOnce() -> Value) {
         match self.output {
-            Output::Text => self.out(&as_text()),
+            Output::Text | Output::Markdown => self.out(&as_text()),
             Output::Json => self.out(&format!("{}\n", json::object(self.emulated, as_json()))),
         }
+    }
+
+    /// Writes a result that has one form only.
+    pub(super) fn plain(&self, text: &str) {
+        self.out(text);
     }
 
     /// Writes what went wrong: one object on stdout for programs, sentences on stderr for people.
     pub(super) fn troubles(&self, troubles: &[Trouble]) {
         match self.output {
             Output::Json => self.out(&format!("{}\n", json::object(self.emulated, json::error(troubles)))),
-            Output::Text => troubles.iter().for_each(|trouble| self.err(&text::trouble(trouble))),
+            Output::Text | Output::Markdown => troubles.iter().for_each(|trouble| self.err(&text::trouble(trouble))),
         }
     }
 

@@ -21,7 +21,10 @@ use crate::exit::Exit;
 use crate::model::desired::{Desired, Identity, TargetConfig};
 use crate::model::outcome::Interrupt;
 use crate::record::host::{self, HostMemory};
-use crate::report::Trouble;
+use crate::report::{Location, Trouble};
+
+/// What the file is called where nothing says otherwise.
+pub(super) const USUAL_FILE: &str = "repin.yaml";
 
 /// Says when to stop.
 pub(super) type Stop = watch::Receiver<Option<Interrupt>>;
@@ -100,22 +103,35 @@ fn files(common: &Common) -> Result<Vec<PathBuf>, Failure> {
     if let Some(list) = std::env::var_os("REPIN_FILE").filter(|list| !list.is_empty()) {
         return Ok(std::env::split_paths(&list).collect());
     }
-    let usual = Path::new("repin.yaml");
+    let usual = Path::new(USUAL_FILE);
     if usual.exists() {
         return Ok(vec![usual.to_owned()]);
     }
-    Err(Failure::usage("no file was given", "Name it with -f FILE or REPIN_FILE, or call it repin.yaml."))
+    Err(Failure::usage(
+        "no file was given",
+        "Name it with -f FILE or REPIN_FILE, or call it repin.yaml; repin init writes one to start from.",
+    ))
 }
 
 fn invalid(invalid: desired::Invalid) -> Failure {
-    let troubles = invalid.problems.iter().map(|problem| Trouble {
-        kind: desired::Invalid::KIND,
-        message: problem.to_string(),
-        target: None,
-        key: None,
-        hint: None,
+    Failure { exit: Exit::Invalid, troubles: invalid.problems.into_iter().map(trouble_of).collect() }
+}
+
+fn trouble_of(problem: desired::Problem) -> Trouble {
+    let location = problem.location.map(|location| Location {
+        file: location.file,
+        line: location.line,
+        column: location.column,
+        excerpt: location.excerpt.map(|excerpt| excerpt.to_string()),
     });
-    Failure { exit: Exit::Invalid, troubles: troubles.collect() }
+    Trouble {
+        kind: desired::Invalid::KIND,
+        message: problem.message,
+        location,
+        target: problem.target,
+        key: problem.key,
+        hint: problem.hint,
+    }
 }
 
 /// Returns the targets that `--target` leaves.
@@ -170,8 +186,9 @@ fn state_dir(common: &Common) -> PathBuf {
 
 fn this_host(memory: HostMemory) -> Host {
     let runner = host::runner();
-    let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let user = user.filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".to_owned());
+    // Who stands behind a sudo did it, not root.
+    let sudo = std::env::var("SUDO_USER").ok().filter(|user| !user.is_empty());
+    let user = sudo.or_else(|| whoami::username().ok()).unwrap_or_else(|| "unknown".to_owned());
     Host {
         actor: format!("{user}@{}", runner.host),
         memory,

@@ -4,17 +4,11 @@ use super::Failure;
 use super::args::{Common, ShowArgs};
 use super::history::Ledgers;
 use super::print::Printer;
-use super::session::Stop;
 use crate::exit::Exit;
 use crate::history;
 use crate::report::{Trouble, json, text};
 
-pub(super) async fn run(
-    common: &Common,
-    args: &ShowArgs,
-    _interrupt: Stop,
-    printer: &Printer,
-) -> Result<Exit, Failure> {
+pub(super) async fn run(common: &Common, args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
     let ledgers = Ledgers::read(common, printer).await?;
     let releases = history::releases(&ledgers.sources(), ledgers.now());
     let Some(release) = releases.iter().find(|release| release.number == args.release) else {

@@ -9,7 +9,7 @@ use super::args::Common;
 use super::print::Printer;
 use super::session;
 use crate::exit::Exit;
-use crate::report::text::counted;
+use crate::report::words::counted;
 
 pub(super) fn run(common: &Common, printer: &Printer) -> Result<Exit, Failure> {
     let desired = session::load(common)?;

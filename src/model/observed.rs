@@ -58,22 +58,34 @@ pub enum FileStanding {
 }
 
 impl Observed {
-    /// Tells how a file stands to the releases. `newest_here` is the digest that this host's file had when it was last
-    /// the newest: a file that changed since then was changed on purpose, whatever it changed to.
+    /// Tells how a file stands to the releases; see [`FileStanding::of`].
     pub fn standing(&self, file: &FileDigest, newest_here: Option<&FileDigest>, allow_older: bool) -> FileStanding {
-        let records = self.targets.values().flat_map(|state| &state.ledger.records);
-        let released: Vec<_> = records
+        FileStanding::of(self.targets.values().map(|state| &state.ledger), file, newest_here, allow_older)
+    }
+}
+
+impl FileStanding {
+    /// Tells how a file stands to the releases of some ledgers. `newest_here` is the digest that this host's file had
+    /// when it was last the newest: a file that changed since then was changed on purpose, whatever it changed to.
+    pub fn of<'a>(
+        ledgers: impl Iterator<Item = &'a Ledger>,
+        file: &FileDigest,
+        newest_here: Option<&FileDigest>,
+        allow_older: bool,
+    ) -> Self {
+        let released: Vec<_> = ledgers
+            .flat_map(|ledger| &ledger.records)
             .filter(|record| record.state != State::Abandoned)
             .filter_map(|record| Some((record.header.release?, record.header.file.as_ref()?)))
             .collect();
         let Some((_, newest)) = released.iter().max_by_key(|(number, _)| *number) else {
-            return FileStanding::Changed;
+            return Self::Changed;
         };
         if *newest == file {
-            return FileStanding::Current;
+            return Self::Current;
         }
         let was_released = released.iter().any(|(_, released)| *released == file);
         let changed_here = newest_here == Some(newest);
-        if was_released && !changed_here && !allow_older { FileStanding::Behind } else { FileStanding::Changed }
+        if was_released && !changed_here && !allow_older { Self::Behind } else { Self::Changed }
     }
 }

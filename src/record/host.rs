@@ -12,6 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
 use rand::RngExt as _;
 use repin_provider::{Key, Owner, Resume, Secret, Version};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,9 @@ pub struct TargetMemory {
     /// Secrets whose value at a version is known by fingerprint.
     #[serde(default)]
     pub secrets: BTreeMap<Key, KnownSecret>,
+    /// When a pass of this host last left the target as its file asks, by this host's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_pass: Option<Timestamp>,
 }
 
 /// The memory of this host for one name.

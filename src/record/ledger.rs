@@ -99,6 +99,12 @@ pub async fn load(provider: &dyn Provider, owner: &Owner, known: &mut KnownDocum
     Ok(Loaded { ledger, at, last_written })
 }
 
+/// Returns what a ledger said when this host last read it, for showing where the store cannot be reached; `None` where
+/// it was never read.
+pub fn remembered(owner: &Owner, known: &KnownDocuments) -> Option<Ledger> {
+    if known.whole { fold(owner, &known.documents).ok() } else { None }
+}
+
 async fn load_all(provider: &dyn Provider, known: &mut KnownDocuments) -> Result<Option<Timestamp>, Error> {
     let read = provider.read_documents(ReadDocuments::All).await?;
     *known = KnownDocuments { whole: true, documents: read.found, resume: read.resume };

@@ -198,6 +198,7 @@ pub fn trouble(trouble: &Trouble) -> Value {
     json!({
         "kind": trouble.kind,
         "message": trouble.message,
+        "location": trouble.location,
         "target": trouble.target,
         "key": trouble.key,
         "hint": trouble.hint,

@@ -1,7 +1,10 @@
-//! Plans, outcomes and history as text for people and as JSON for programs. A secret is in neither.
+//! Plans, outcomes and history as text for people, as JSON for programs, as Markdown for pull requests. A secret is in neither.
 
 pub mod json;
+pub mod markdown;
+mod table;
 pub mod text;
+pub(crate) mod words;
 
 use crate::model::plan::{Block, BlockKind};
 use crate::observe::ObserveError;
@@ -14,6 +17,8 @@ pub struct Trouble {
     pub kind: &'static str,
     /// What is wrong, as a sentence.
     pub message: String,
+    /// Where in a file it stands.
+    pub location: Option<Location>,
     /// The target that it is about.
     pub target: Option<String>,
     /// The key that it is about.
@@ -22,10 +27,24 @@ pub struct Trouble {
     pub hint: Option<String>,
 }
 
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Location {
+    /// The file as it was named.
+    pub file: std::path::PathBuf,
+    /// The line, from 1; 0 where it is about the file as a whole.
+    pub line: u32,
+    /// The column in characters, from 1; 0 where it is about the file as a whole.
+    pub column: u32,
+    /// The line with a mark below the place, values masked, for people.
+    #[serde(skip)]
+    pub excerpt: Option<String>,
+}
+
 impl Trouble {
     /// Makes a trouble about nothing in particular.
     pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), target: None, key: None, hint: None }
+        Self { kind, message: message.into(), location: None, target: None, key: None, hint: None }
     }
 
     /// Says what to do about it.
@@ -57,6 +76,7 @@ impl Trouble {
         Self {
             kind: kind_word(error.kind),
             message,
+            location: None,
             target: None,
             key: error.key.as_ref().map(ToString::to_string),
             hint: error.hint.clone(),
@@ -102,6 +122,7 @@ impl Trouble {
         Self {
             kind,
             message: block.message.clone(),
+            location: None,
             target: block.target.as_ref().map(ToString::to_string),
             key: block.key.as_ref().map(ToString::to_string),
             hint: Some(block.hint.clone()),

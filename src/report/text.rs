@@ -3,46 +3,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use repin_provider::{Key, TargetName, Version};
-use unicode_width::UnicodeWidthStr as _;
 
-use super::Trouble;
+use super::table::Table;
+use super::words::{
+    self, BAD, BEHIND, CHANGED, FAINT, GOOD, STRONG, counted, glyph, intent, line, short, styled, when,
+};
+use super::{Location, Trouble};
 use crate::exit;
 use crate::history::{Release, TargetHistory};
 use crate::model::observed::FileStanding;
 use crate::model::outcome::{Outcome, StepOutcome, StepResult, Verdict};
-use crate::model::plan::{Change, Plan, Reason, Step, StepAction, Summary};
+use crate::model::plan::{Change, Plan, Reason, StepAction};
 use crate::model::release::{RowAction, State};
-
-const GOOD: Style = AnsiColor::Green.on_default();
-const CHANGED: Style = AnsiColor::Yellow.on_default();
-const BAD: Style = AnsiColor::Red.on_default();
-const FAINT: Style = Style::new().dimmed();
-const STRONG: Style = Style::new().bold();
-
-/// Characters of an etag that are shown; enough to tell two apart by eye.
-const SHORT_ETAG: usize = 8;
 
 /// Describes a plan.
 pub fn plan(name: &str, plan: &Plan) -> String {
     let mut out = String::new();
-    let heading = match &plan.release {
-        Some(release) if release.continues.is_some() => format!("{name}: goes on with release {}", release.number),
-        Some(release) => format!("{name}: release {}", release.number),
-        None if plan.has_changes() => format!("{name}: repair, no release"),
-        None => name.to_owned(),
-    };
-    line(&mut out, &styled(STRONG, &heading));
+    line(&mut out, &styled(STRONG, &words::heading(name, plan)));
     let targets: Vec<_> = plan.targets.keys().collect();
-    let mut rows: BTreeMap<(bool, &Key), Vec<(&TargetName, &Step)>> = BTreeMap::new();
-    for (target, planned) in &plan.targets {
-        for step in &planned.steps {
-            rows.entry((step.action == StepAction::Delete, &step.key)).or_default().push((target, step));
-        }
-    }
     let mut table = Table::new(&targets);
-    for ((_, key), steps) in &rows {
+    for ((_, key), steps) in &words::rows(plan) {
         let cells = steps.iter().map(|(target, step)| (*target, intent(step))).collect();
         let actions: BTreeSet<_> = steps.iter().map(|(_, step)| step.action).collect();
         let notes = notes(steps.iter().map(|(target, step)| (*target, step.changes.as_slice(), Some(step.reason))));
@@ -50,70 +32,20 @@ pub fn plan(name: &str, plan: &Plan) -> String {
     }
     out.push_str(&table.finish());
     drift_lines(&mut out, plan);
-    for (target, planned) in &plan.targets {
-        if let Some(foreign) = planned.foreign.filter(|n| *n > 0) {
-            let items = counted(foreign, "item");
-            line(&mut out, &styled(FAINT, &format!("{target}: {items} below its prefix not of {name}, never touched")));
-        }
+    for foreign in words::foreign_lines(name, plan) {
+        line(&mut out, &styled(FAINT, &foreign));
     }
     if plan.file == FileStanding::Behind {
         line(&mut out, &styled(BAD, BEHIND));
     }
-    line(&mut out, &plan_summary(plan));
+    line(&mut out, &words::plan_summary(plan));
     out
 }
 
-/// Said where a host's file has been superseded.
-const BEHIND: &str = "This file is one that a newer release has superseded: it releases nothing. Update it, or release \
-                      it on purpose with repin reconcile --allow-older.";
-
 fn drift_lines(out: &mut String, plan: &Plan) {
-    for target in plan.orphaned.values() {
-        let text =
-            format!("! {target} was a target of earlier releases and is not in the file: left as it is, never pruned");
-        line(out, &styled(CHANGED, &text));
+    for drifted in words::drift_lines(plan) {
+        line(out, &styled(CHANGED, &format!("! {drifted}")));
     }
-    for (target, planned) in &plan.targets {
-        for drifted in &planned.drift {
-            let served = drifted.served.as_ref().map_or("nothing".to_owned(), |v| format!("version {}", short(v)));
-            let text = format!("! {} on {target} serves {served}, its pin is {}", drifted.key, short(&drifted.pin));
-            line(out, &styled(CHANGED, &text));
-        }
-    }
-}
-
-fn plan_summary(plan: &Plan) -> String {
-    let summary = plan.summary();
-    if !plan.has_changes() {
-        return format!("Nothing to do: {}.", all_equal(&summary, plan));
-    }
-    let costs: Vec<_> = plan
-        .targets
-        .iter()
-        .map(|(name, target)| {
-            format!("{name} {} {}", counted(target.cost.reads, "read"), counted(target.cost.writes, "write"))
-        })
-        .collect();
-    let seconds = plan.targets.values().map(|target| target.cost.seconds).fold(0.0, f64::max);
-    let time = if seconds > 0.0 { format!(", about {} s", seconds.ceil()) } else { String::new() };
-    let what = match &plan.release {
-        Some(release) => format!("Release {}", release.number),
-        None => "Repair".to_owned(),
-    };
-    format!("{what}: {}; {}{time}", counts(&summary), costs.join(", "))
-}
-
-fn counts(summary: &Summary) -> String {
-    let mut text = format!("{} create, {} change, {} delete", summary.create, summary.update, summary.delete);
-    if summary.pin > 0 {
-        let _ = write!(text, ", {} re-pin", summary.pin);
-    }
-    text
-}
-
-fn all_equal(summary: &Summary, plan: &Plan) -> String {
-    let targets = plan.targets.len() as u64;
-    format!("{} on {} as the file asks", counted(summary.unchanged, "entry"), counted(targets, "target"))
 }
 
 /// Describes what a pass did.
@@ -122,7 +54,7 @@ pub fn outcome(name: &str, outcome: &Outcome) -> String {
     let verdict = exit::verdict(outcome);
     if verdict == Verdict::Unchanged {
         drift_lines(&mut out, &outcome.plan);
-        line(&mut out, &format!("{name}: unchanged, {}.", all_equal(&outcome.plan.summary(), &outcome.plan)));
+        line(&mut out, &format!("{name}: unchanged, {}.", words::all_equal(&outcome.plan.summary(), &outcome.plan)));
         return out;
     }
     let targets: Vec<_> = outcome.plan.targets.keys().collect();
@@ -317,32 +249,29 @@ pub fn key_history(key: &str, targets: &[TargetHistory]) -> String {
 
 /// Describes one thing that went wrong, with what to do about it.
 pub fn trouble(trouble: &Trouble) -> String {
-    let place = match (&trouble.target, &trouble.key) {
-        (Some(target), Some(key)) if !trouble.message.contains(key.as_str()) => format!("{target}: {key}: "),
-        (Some(target), _) => format!("{target}: "),
-        (None, Some(key)) if !trouble.message.contains(key.as_str()) => format!("{key}: "),
-        (None, _) => String::new(),
+    let place = match (&trouble.location, &trouble.target, &trouble.key) {
+        (Some(location), ..) => located(location),
+        (None, Some(target), Some(key)) if !trouble.message.contains(key.as_str()) => format!("{target}: {key}: "),
+        (None, Some(target), _) => format!("{target}: "),
+        (None, None, Some(key)) if !trouble.message.contains(key.as_str()) => format!("{key}: "),
+        (None, None, _) => String::new(),
     };
     let mut out = format!("{}: {place}{}\n", styled(BAD, "error"), trouble.message);
+    if let Some(excerpt) = trouble.location.as_ref().and_then(|location| location.excerpt.as_ref()) {
+        let _ = writeln!(out, "{excerpt}");
+    }
     if let Some(hint) = &trouble.hint {
-        let _ = writeln!(out, "  {hint}");
+        let help = if trouble.location.is_some() { "help: " } else { "" };
+        let _ = writeln!(out, "  {help}{hint}");
     }
     out
 }
 
-fn intent(step: &Step) -> (String, Style) {
-    let from = step.from.as_ref().map(short).unwrap_or_default();
-    match (step.action, step.repair) {
-        (StepAction::Create, false) => ("new".to_owned(), GOOD),
-        (StepAction::Create, true) => ("put back".to_owned(), CHANGED),
-        (StepAction::Update, false) => (format!("{from} ->"), CHANGED),
-        (StepAction::Update, true) => (format!("{from} put back"), CHANGED),
-        (StepAction::Delete, _) if step.from.is_none() => ("gone already".to_owned(), FAINT),
-        (StepAction::Delete, _) => (format!("{from} deleted"), BAD),
-        (StepAction::Forget, _) => ("let go of".to_owned(), Style::new()),
-        (StepAction::Adopt | StepAction::Pin, _) => {
-            (format!("at {}", step.to.as_ref().map(short).unwrap_or_default()), Style::new())
-        }
+fn located(location: &Location) -> String {
+    let file = location.file.display();
+    match location.line {
+        0 => format!("{file}: "),
+        line => format!("{file}:{line}:{}: ", location.column),
     }
 }
 
@@ -363,16 +292,6 @@ fn arrow(from: Option<&Version>, to: Option<&Version>) -> String {
         (None, Some(to)) => short(to),
         (Some(from), Some(to)) => format!("{} -> {}", short(from), short(to)),
         (_, None) => "deleted".to_owned(),
-    }
-}
-
-fn glyph(actions: &BTreeSet<StepAction>) -> (char, Style) {
-    let mut actions = actions.iter();
-    match (actions.next(), actions.next()) {
-        (Some(StepAction::Create), None) => ('+', GOOD),
-        (Some(StepAction::Delete), None) => ('-', BAD),
-        (Some(StepAction::Pin | StepAction::Adopt | StepAction::Forget), None) => ('^', CHANGED),
-        _ => ('~', CHANGED),
     }
 }
 
@@ -401,101 +320,4 @@ fn change_text(change: &Change) -> String {
         (Some(from), None) => format!("{}: {}", change.path, styled(BAD, &format!("- {from}"))),
         (Some(from), Some(to)) => format!("{}: {} -> {}", change.path, styled(BAD, from), styled(GOOD, to)),
     }
-}
-
-/// Returns a version as people read it: a number whole, an etag by its beginning.
-pub fn short(version: &Version) -> String {
-    if version.id.len() <= SHORT_ETAG { version.id.clone() } else { version.id.chars().take(SHORT_ETAG).collect() }
-}
-
-fn when(at: jiff::Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
-}
-
-/// Writes a number with its noun: `1 read`, `3 reads`, `2 entries`.
-pub fn counted(n: u64, noun: &str) -> String {
-    match (n, noun.strip_suffix('y')) {
-        (1, _) => format!("1 {noun}"),
-        (_, Some(stem)) => format!("{n} {stem}ies"),
-        (_, None) => format!("{n} {noun}s"),
-    }
-}
-
-fn styled(style: Style, text: &str) -> String {
-    format!("{style}{text}{style:#}")
-}
-
-fn line(out: &mut String, text: &str) {
-    out.push_str(text.trim_end());
-    out.push('\n');
-}
-
-/// A cell: its text and how it looks.
-type Cell = (String, Style);
-
-/// Keys down, targets across.
-struct Table<'a> {
-    targets: Vec<&'a TargetName>,
-    rows: Vec<Row>,
-}
-
-struct Row {
-    glyph: (char, Style),
-    key: String,
-    cells: Vec<Cell>,
-    notes: Vec<String>,
-}
-
-impl<'a> Table<'a> {
-    fn new(targets: &[&'a TargetName]) -> Self {
-        Self { targets: targets.to_vec(), rows: Vec::new() }
-    }
-
-    fn row(&mut self, glyph: (char, Style), key: &str, cells: Vec<(&TargetName, Cell)>, notes: Vec<String>) {
-        let mut by_target: BTreeMap<&TargetName, Cell> = cells.into_iter().collect();
-        let cells = self.targets.iter().map(|target| by_target.remove(target).unwrap_or_default()).collect();
-        self.rows.push(Row { glyph, key: key.to_owned(), cells, notes });
-    }
-
-    fn finish(self) -> String {
-        let mut out = String::new();
-        if self.rows.is_empty() {
-            return out;
-        }
-        let keys = self.rows.iter().map(|row| row.key.width()).max().unwrap_or(0);
-        let widths: Vec<_> = self
-            .targets
-            .iter()
-            .enumerate()
-            .map(|(n, target)| {
-                let cells = self.rows.iter().map(|row| row.cells[n].0.width()).max().unwrap_or(0);
-                cells.max(target.as_str().width())
-            })
-            .collect();
-        let heads: String = self
-            .targets
-            .iter()
-            .zip(&widths)
-            .map(|(target, width)| format!("  {}", pad(target.as_str(), *width)))
-            .collect();
-        line(&mut out, &styled(FAINT, format!("  {}{heads}", " ".repeat(keys)).trim_end()));
-        for row in &self.rows {
-            let (glyph, style) = row.glyph;
-            let cells: String = row
-                .cells
-                .iter()
-                .zip(&widths)
-                .map(|((text, style), width)| format!("  {}", styled(*style, &pad(text, *width))))
-                .collect();
-            line(&mut out, &format!("{} {}{cells}", styled(style, &glyph.to_string()), pad(&row.key, keys)));
-            for note in &row.notes {
-                line(&mut out, &format!("    {}", note.replace('\n', "\n      ")));
-            }
-        }
-        out
-    }
-}
-
-fn pad(text: &str, width: usize) -> String {
-    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }

@@ -44,15 +44,16 @@ def clean_environment(**more):
     return {name: os.environ[name] for name in kept if name in os.environ} | more
 
 
-def aws_client(service, endpoint, key, secret, region=REGION):
+def aws_client(service, endpoint, key, secret, region, config):
     """A boto3 client that asks once: retries would hide what is compared."""
+    once = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
     return boto3.client(
         service,
         endpoint_url=endpoint,
         region_name=region,
         aws_access_key_id=key,
         aws_secret_access_key=secret,
-        config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20),
+        config=once.merge(config) if config else once,
     )
 
 
@@ -71,10 +72,11 @@ class Emulator(Process):
         self.aws, self.azure = said["aws"], said["azure"]
         self.connection_string = self.azure["connection_string"]
 
-    def client(self, service, region=REGION):
+    def client(self, service, region=REGION, config=None):
         """A boto3 client of the AWS half."""
         aws = self.aws
-        return aws_client(service, aws["endpoint_url"], aws["access_key_id"], aws["secret_access_key"], region)
+        key, secret = aws["access_key_id"], aws["secret_access_key"]
+        return aws_client(service, aws["endpoint_url"], key, secret, region, config)
 
 
 class Moto(Process):
@@ -90,13 +92,13 @@ class Moto(Process):
             [server, "-H", "127.0.0.1", "-p", str(self.port)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=clean_environment(),
+            env=clean_environment(MOTO_ACCOUNT_ID=ACCOUNT),
         )
         wait_for_http(f"{self.endpoint}/moto-api/", self.child)
 
-    def client(self, service, region=REGION):
-        """A boto3 client. In moto the access key chooses nothing; the account is its default one."""
-        return aws_client(service, self.endpoint, "AKIAMOTO0000000000000", "moto", region)
+    def client(self, service, region=REGION, config=None):
+        """A boto3 client; who asks makes no difference to moto."""
+        return aws_client(service, self.endpoint, "AKIAMOTO0000000000000", "moto", region, config)
 
 
 def free_port():

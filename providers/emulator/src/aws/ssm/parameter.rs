@@ -23,7 +23,11 @@ impl Kind {
             "String" => Ok(Self::String),
             "StringList" => Ok(Self::StringList),
             "SecureString" => Ok(Self::SecureString),
-            _ => Err(AwsError::new("UnsupportedParameterType", format!("{text} is not a parameter type"))),
+            // An enumeration of the model: refused before the operation could say UnsupportedParameterType.
+            _ => Err(AwsError::constraint(
+                "type",
+                "Member must satisfy enum value set: [SecureString, StringList, String]",
+            )),
         }
     }
 }

@@ -132,7 +132,7 @@ fn versions_count_from_one_and_identical_values_count_too() {
 fn a_create_needs_a_type_and_does_not_overwrite() {
     let mut world = World::new();
     assert_eq!(world.put_code(json!({ "Type": null })), "ValidationException");
-    assert_eq!(world.put_code(json!({ "Type": "Text" })), "UnsupportedParameterType");
+    assert_eq!(world.put_code(json!({ "Type": "Text" })), "ValidationException");
     world.put("/a", "x");
     assert_eq!(world.put_code(json!({})), "ParameterAlreadyExists");
     assert_eq!(world.put_code(json!({ "Overwrite": false })), "ParameterAlreadyExists");
@@ -331,6 +331,11 @@ fn a_label_filter_reads_the_labelled_versions() {
     assert_eq!(answer["Parameters"][0]["Value"], "old");
     assert_eq!(World::names(&world.ok("GetParametersByPath", filter("Type", "SecureString"))), [""; 0]);
     assert_eq!(world.code("GetParametersByPath", filter("Name", "/app/a")), "InvalidFilterKey");
+    assert_eq!(world.code("GetParametersByPath", filter("Colour", "red")), "ValidationException");
+    assert_eq!(world.code("GetParametersByPath", filter("Type", "Text")), "InvalidFilterOption");
+    let begins = json!({ "Key": "Label", "Option": "BeginsWith", "Values": ["li"] });
+    let begins = json!({ "Path": "/app", "ParameterFilters": [begins] });
+    assert_eq!(world.code("GetParametersByPath", begins), "InvalidFilterOption");
 }
 
 #[test]
@@ -366,12 +371,24 @@ fn descriptions_filter() {
     assert_eq!(names(json!({ "Key": "tag:owner", "Values": ["x", "y"] })), "/app/a");
     assert_eq!(names(json!({ "Key": "tag:owner", "Values": ["y"] })), "");
     assert_eq!(names(json!({ "Key": "tag:owner" })), "/app/a");
+    assert_eq!(names(json!({ "Key": "KeyId", "Option": "BeginsWith", "Values": ["alias/aws"] })), "/app/deep/b");
+    assert_eq!(names(json!({ "Key": "tag:owner", "Option": "BeginsWith", "Values": ["x"] })), "/app/a");
     let refuse = |filter: Value| json!({ "ParameterFilters": [filter] });
     let code = world.code("DescribeParameters", refuse(json!({ "Key": "Label", "Values": ["x"] })));
     assert_eq!(code, "InvalidFilterKey");
     let code = world.code("DescribeParameters", refuse(json!({ "Key": "Name", "Option": "Near", "Values": ["x"] })));
     assert_eq!(code, "InvalidFilterOption");
     assert_eq!(world.code("DescribeParameters", refuse(json!({ "Key": "Name", "Values": [] }))), "InvalidFilterValue");
+    let code = world.code("DescribeParameters", refuse(json!({ "Key": "Colour", "Values": ["red"] })));
+    assert_eq!(code, "ValidationException");
+    let code = world.code("DescribeParameters", refuse(json!({ "Key": "Tier", "Values": ["Gold"] })));
+    assert_eq!(code, "InvalidFilterOption");
+    let code =
+        world.code("DescribeParameters", refuse(json!({ "Key": "Type", "Option": "Contains", "Values": ["String"] })));
+    assert_eq!(code, "InvalidFilterOption");
+    let once = json!({ "Key": "Type", "Values": ["String"] });
+    let twice = json!({ "ParameterFilters": [once, once] });
+    assert_eq!(world.code("DescribeParameters", twice), "InvalidFilterKey");
     let values: Vec<String> = (0..51).map(|i| format!("v{i}")).collect();
     let many = refuse(json!({ "Key": "Name", "Values": values }));
     assert_eq!(world.code("DescribeParameters", many), "ValidationException");

@@ -1,0 +1,88 @@
+//! Help, completions, manual pages, the schema, and how mistakes are told.
+
+use serde_json::json;
+
+use crate::support::World;
+
+/// Every command, from the program's own help.
+async fn commands(world: &World) -> Vec<String> {
+    let help = world.run(&["--help"]).await.expect(0).stdout;
+    let section = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a list");
+    let names = section.lines().filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')));
+    let names = names.filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help" && !name.is_empty()).map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_has_help_with_an_example() {
+    let world = World::new().await;
+    let commands = commands(&world).await;
+    assert!(commands.len() >= 11, "{commands:?}");
+    for command in commands {
+        let page = world.run(&[&command, "--help"]).await.expect(0).stdout;
+        assert!(page.contains("Example"), "{command}:\n{page}");
+        assert!(page.contains(&format!("  repin {command}")), "{command}:\n{page}");
+        assert!(page.lines().all(|line| line.chars().count() <= 120), "{command}:\n{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_main_page_lists_every_exit_code() {
+    let world = World::new().await;
+    let page = world.run(&["--help"]).await.expect(0).stdout;
+    for code in ["  0", "  1", "  2", "  3", "  5", "  6", " 64", " 75", " 77", " 78", "130", "143"] {
+        assert!(page.contains(code), "{code}:\n{page}");
+    }
+    world.run(&[]).await.expect(64);
+    world.run(&["recncile"]).await.expect(64);
+    world.run(&["plan", "--nonsense"]).await.expect(64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn completions_and_manual_know_every_command() {
+    let world = World::new().await;
+    let commands = commands(&world).await;
+    for shell in ["bash", "zsh", "fish"] {
+        let script = world.run(&["completions", shell]).await.expect(0).stdout;
+        assert!(commands.iter().all(|command| script.contains(command.as_str())), "{shell}");
+    }
+    let page = world.run(&["man"]).await.expect(0).stdout;
+    assert!(page.contains(".TH repin 1"), "{page}");
+    std::fs::create_dir(world.path("man")).expect("made");
+    let dir = world.path("man");
+    world.run(&["man", "--dir", dir.to_str().expect("text")]).await.expect(0);
+    for command in commands {
+        assert!(dir.join(format!("repin-{command}.1")).is_file(), "{command}");
+    }
+    world.run(&["man", "--dir", "/nowhere/at/all"]).await.expect(1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invalid_file_says_where_in_fields_of_their_own() {
+    let world = World::new().await;
+    let path = world.write("broken.yaml", &format!("{}entries:\n  a: {{ valeu: 1 }}\n", world.head()));
+    let path = path.to_str().expect("text");
+    let line = world.head().lines().count() + 2;
+    let said = world.json(78, &["validate", "-f", path]).await;
+    let error = &said["error"];
+    assert_eq!((&said["format"], &error["kind"]), (&json!(1), &json!("invalid")));
+    assert_eq!(error["location"]["file"], path);
+    assert_eq!((&error["location"]["line"], &error["location"]["column"]), (&json!(line), &json!(8)), "{said}");
+    let message = error["message"].as_str().expect("text");
+    assert!(message.contains("valeu") && !message.contains("broken.yaml"), "{said}");
+    let text = world.run(&["validate", "-f", path]).await.expect(78);
+    assert!(text.stderr.starts_with(&format!("error: {path}:{line}:8: ")), "{}", text.stderr);
+    assert!(text.stdout.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn colour_only_where_it_is_wanted() {
+    let world = World::new().await;
+    world.entries("  a: { value: one }\n");
+    let coloured = |text: &str| text.contains('\u{1b}');
+    assert!(!coloured(&world.run(&["plan"]).await.expect(0).stdout), "a pipe is no terminal");
+    assert!(coloured(&world.run(&["plan", "--color", "always"]).await.expect(0).stdout));
+    assert!(!coloured(&world.run(&["plan", "--color", "never"]).await.expect(0).stdout));
+    let output = world.command(&["plan"]).env("NO_COLOR", "1").output().await.expect("runs");
+    assert!(!coloured(&String::from_utf8_lossy(&output.stdout)));
+}
