@@ -157,6 +157,10 @@ fn blocked(plan: &Plan) -> Option<BlockKind> {
 }
 
 async fn carry_out(pass: &Pass<'_>, plan: &Plan, observed: &Observed) -> Result<Executed, NotExecuted> {
+    if plan.release.is_some() {
+        // Before anything is done: a run that dies here must not make this host's next file look like an old one.
+        pass.host.memory.remember_newest_file(&pass.desired.digest);
+    }
     let ledgers = observed.targets.iter().map(|(name, state)| (name.clone(), state.ledger.clone())).collect();
     let context = execute::Context {
         providers: pass.providers,
@@ -213,9 +217,7 @@ fn remember(pass: &Pass<'_>, mut memories: BTreeMap<TargetName, TargetMemory>, s
             pass.host.memory.remember_target(&target.id, memory);
         }
     }
-    let released = plan.release.is_some()
-        && steps.iter().any(|step| matches!(step.result, StepResult::Applied | StepResult::Unchanged));
-    if plan.file == FileStanding::Current || released {
+    if plan.file == FileStanding::Current {
         pass.host.memory.remember_newest_file(&pass.desired.digest);
     }
 }

@@ -130,6 +130,7 @@ fn intent(step: &Step) -> Row {
         action: step.action.into(),
         from: step.from.clone(),
         to: step.to.clone(),
+        content: step.digest.clone(),
         applied: false,
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use repin_provider::{Capabilities, Key, Place, ReadValue, Seen, TargetName};
+use repin_provider::{Capabilities, Key, Owner, Place, ReadValue, Seen, TargetName};
 
 use serde::Serialize;
 
-use super::desired::FileDigest;
+use super::desired::{Desired, FileDigest};
 use super::release::{Ledger, State, TargetId};
 
 /// What was seen of every target in scope.
@@ -58,34 +58,34 @@ pub enum FileStanding {
 }
 
 impl Observed {
-    /// Tells how a file stands to the releases; see [`FileStanding::of`].
-    pub fn standing(&self, file: &FileDigest, newest_here: Option<&FileDigest>, allow_older: bool) -> FileStanding {
-        FileStanding::of(self.targets.values().map(|state| &state.ledger), file, newest_here, allow_older)
-    }
-}
-
-impl FileStanding {
-    /// Tells how a file stands to the releases of some ledgers. `newest_here` is the digest that this host's file had
-    /// when it was last the newest: a file that changed since then was changed on purpose, whatever it changed to.
-    pub fn of<'a>(
-        ledgers: impl Iterator<Item = &'a Ledger>,
-        file: &FileDigest,
-        newest_here: Option<&FileDigest>,
-        allow_older: bool,
-    ) -> Self {
-        let released: Vec<_> = ledgers
-            .flat_map(|ledger| &ledger.records)
+    /// Tells how a file stands to the releases. `newest_here` is the digest that this host's file had when it was last
+    /// the newest: a file that changed since then was changed on purpose, whatever it changed to.
+    pub fn standing(&self, desired: &Desired, newest_here: Option<&FileDigest>, allow_older: bool) -> FileStanding {
+        let ledgers: Vec<_> = self.targets.values().map(|state| state.closed_ledger(&desired.name)).collect();
+        let records = ledgers.iter().flat_map(|ledger| &ledger.records);
+        let released: Vec<_> = records
             .filter(|record| record.state != State::Abandoned)
             .filter_map(|record| Some((record.header.release?, record.header.file.as_ref()?)))
             .collect();
         let Some((_, newest)) = released.iter().max_by_key(|(number, _)| *number) else {
-            return Self::Changed;
+            return FileStanding::Changed;
         };
-        if *newest == file {
-            return Self::Current;
+        if **newest == desired.digest {
+            return FileStanding::Current;
         }
-        let was_released = released.iter().any(|(_, released)| *released == file);
+        let was_released = released.iter().any(|(_, released)| **released == desired.digest);
         let changed_here = newest_here == Some(newest);
-        if was_released && !changed_here && !allow_older { Self::Behind } else { Self::Changed }
+        if was_released && !changed_here && !allow_older { FileStanding::Behind } else { FileStanding::Changed }
+    }
+}
+
+impl TargetState {
+    /// Returns the ledger with what a dead run left open closed by what the store shows: a release counts by what it
+    /// served, whether or not its run lived to say so.
+    fn closed_ledger(&self, owner: &Owner) -> Ledger {
+        match self.ledger.open() {
+            Some(open) if self.takeover => self.ledger.with(open.closed(&self.items, &self.ledger.pins, owner)),
+            _ => self.ledger.clone(),
+        }
     }
 }

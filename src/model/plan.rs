@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::desired::FileDigest;
 use super::observed::FileStanding;
-use super::release::{Record, RowAction, TargetId};
+use super::release::{ContentDigest, Record, RowAction, TargetId};
 
 /// What a pass would do.
 #[derive(Debug, Clone)]
@@ -85,6 +85,8 @@ pub struct Step {
     pub to: Option<Version>,
     /// What to put.
     pub content: Option<Content>,
+    /// Names the content that it serves; `None` where there is none, and for a secret.
+    pub digest: Option<ContentDigest>,
     /// Whether this restores what the ledger says rather than releasing something.
     pub repair: bool,
     /// What changes, for people.

@@ -15,7 +15,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use repin_provider::{Key, Owner, TargetName};
+use repin_provider::{Key, TargetName};
 
 pub use self::check::{Finding, check};
 use self::entry::{Decision, KeyView};
@@ -40,7 +40,7 @@ pub struct Input<'a> {
 
 /// Plans a pass.
 pub fn plan(input: Input<'_>) -> Plan {
-    let standing = input.observed.standing(&input.desired.digest, input.newest_file_here, input.allow_older);
+    let standing = input.observed.standing(input.desired, input.newest_file_here, input.allow_older);
     let resumed = open::resumable(input, standing);
     let first = plan_with(input, standing, resumed.as_deref());
     // A release is gone on with only if all that is left to release fits the records that it left open; otherwise
@@ -234,9 +234,4 @@ fn cost(planned: &TargetPlan, target: &Target, state: &TargetState) -> Cost {
     writes += u64::from(planned.close.is_some());
     let seconds = caps.rates.map_or(0.0, |rates| (reads as f64 / rates.reads).max(writes as f64 / rates.writes));
     Cost { reads, writes, seconds }
-}
-
-/// Tells whether an owner tag that was read names us.
-fn is_mine(owner: &Owner, found: Option<&Option<String>>) -> bool {
-    matches!(found, Some(Some(name)) if name == owner.as_str())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use repin_provider::{Capabilities, Content, Item, Place, Seen, Value, Version};
+use repin_provider::{Capabilities, Content, Item, Owner, Place, Seen, Value, Version};
 
 use super::*;
 use crate::model::desired::{Adopt, Entry, EntryKind, TargetConfig};
@@ -66,6 +66,8 @@ impl Store {
 struct World {
     stores: BTreeMap<TargetName, Store>,
     passes: u64,
+    /// What the one host there is remembers.
+    newest_here: Option<FileDigest>,
 }
 
 /// A file: a value for each key on all targets.
@@ -122,7 +124,7 @@ fn capabilities() -> Capabilities {
 
 impl World {
     fn new() -> Self {
-        Self { stores: TARGETS.map(|name| (target(name), Store::default())).into(), passes: 0 }
+        Self { stores: TARGETS.map(|name| (target(name), Store::default())).into(), passes: 0, newest_here: None }
     }
 
     fn observe(&self, desired: &Desired) -> Observed {
@@ -152,10 +154,8 @@ impl World {
 
     fn plan(&self, desired: &Desired) -> Plan {
         let observed = self.observe(desired);
-        // This host has seen every file, so that none of its own is behind.
-        let newest = observed.targets.values().filter_map(|state| state.ledger.newest_release());
-        let newest = newest.max_by_key(|record| record.header.release).and_then(|record| record.header.file.clone());
-        let input = Input { desired, observed: &observed, newest_file_here: newest.as_ref(), allow_older: false };
+        let newest_file_here = self.newest_here.as_ref();
+        let input = Input { desired, observed: &observed, newest_file_here, allow_older: false };
         let plan = plan(input);
         assert_eq!(check(&plan, desired, &observed), [], "{plan:#?}");
         plan
@@ -164,6 +164,9 @@ impl World {
     /// Carries a plan out, dying after so many writes; the claims and the record of it are writes too.
     fn execute(&mut self, desired: &Desired, plan: &Plan, mut budget: usize) {
         self.passes += 1;
+        if plan.release.is_some() || plan.file == FileStanding::Current {
+            self.newest_here = Some(desired.digest.clone());
+        }
         let nonce = format!("pass {}", self.passes);
         let mut spend = || {
             let alive = budget > 0;
@@ -285,6 +288,7 @@ fn row(step: &Step) -> Row {
         action: step.action.into(),
         from: step.from.clone(),
         to: step.to.clone(),
+        content: step.digest.clone(),
         applied: false,
     }
 }
