@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use repin_provider::{Capabilities, Key, TargetName, Version};
 
-use crate::model::release::{Cause, Ledger, Pin, Row, RowAction, State};
+use crate::model::release::{Cause, Ledger, Pin, Record, Row, RowAction, State};
 
 /// One release over all targets.
 #[derive(Debug, Clone)]
@@ -107,6 +107,15 @@ pub fn releases(sources: &[Source<'_>], now: Timestamp) -> Vec<Release> {
         current.current = true;
     }
     releases
+}
+
+/// Returns what a target served when a release was done; nothing before its first.
+pub fn pins_at(ledger: &Ledger, release: u64) -> BTreeMap<Key, Pin> {
+    let by_then = |record: &Record| record.header.release.is_some_and(|number| number <= release);
+    match ledger.records.iter().rposition(by_then) {
+        Some(last) => ledger.pins_before(ledger.records[last].seq + 1),
+        None => BTreeMap::new(),
+    }
 }
 
 /// Lists the versions of one key, newest first.

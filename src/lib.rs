@@ -11,6 +11,7 @@
 pub mod cli;
 pub mod cycle;
 pub mod desired;
+pub mod difference;
 pub mod execute;
 pub mod exit;
 pub mod history;
@@ -19,3 +20,4 @@ pub mod observe;
 pub mod plan;
 pub mod record;
 pub mod report;
+pub mod status;

@@ -75,8 +75,8 @@ pub async fn observe(request: &Request<'_>) -> Result<Seeing, Vec<ObserveError>>
     if !errors.is_empty() {
         return Err(errors);
     }
-    let newest_here = request.memory.newest_file();
-    let file = observed.standing(request.desired, newest_here.as_ref(), request.allow_older);
+    let newest_here = request.memory.newest_files();
+    let file = observed.standing(request.desired, &newest_here, request.allow_older);
     let newest = newest_file(&observed);
     for (target, provider) in scope(request) {
         let (Some(state), Some(memory)) = (observed.targets.get_mut(&target.name), memories.get_mut(&target.name))

@@ -27,6 +27,20 @@ Where to start:
   repin reconcile --emulate             release it there
   repin history --emulate               see the release";
 
+/// What the words of `status` mean.
+const STATUS_HELP: &str = "\
+Sync says whether a target serves what the ledger says:
+  synced   it does
+  drifted  somebody else changed or removed something; the next pass puts it back
+  pending  a release is not wholly served yet; any host's next pass goes on
+  unknown  the target could not be seen
+
+Only the name and the targets of the file are needed; a file that is otherwise broken is told and does no harm.
+
+Examples:
+  repin status -f repin.yaml
+  repin status -f repin.yaml --probe ready";
+
 /// Keeps AWS SSM Parameter Store and Azure App Configuration equal to one reviewed file, in numbered releases that can
 /// be put back.
 #[derive(Debug, Parser)]
@@ -127,6 +141,12 @@ pub(super) enum Command {
     /// Make the stores equal to the file, once
     #[command(visible_alias = "apply", after_help = "Example:\n  repin reconcile -f repin.yaml -m \"warmer answers\"")]
     Reconcile(ReconcileArgs),
+    /// Show how everything stands: what each target serves, and what is left to do
+    #[command(
+        after_help = "Examples:\n  repin status -f repin.yaml\n  repin status -f repin.yaml --probe ready",
+        after_long_help = STATUS_HELP
+    )]
+    Status(StatusArgs),
     /// Show what each target serves for one key
     #[command(after_help = "Example:\n  repin get chat/config -f repin.yaml")]
     Get(GetArgs),
@@ -136,6 +156,9 @@ pub(super) enum Command {
     /// Show one release: what it did on each target, and whether it can be restored
     #[command(after_help = "Example:\n  repin show 42 -f repin.yaml")]
     Show(ShowArgs),
+    /// Show what differs between two releases, or between one and what is served now
+    #[command(after_help = "Examples:\n  repin diff 41 42 -f repin.yaml\n  repin diff 41 -f repin.yaml")]
+    Diff(DiffArgs),
     /// Serve both stores on loopback, for aws, boto3 and the official SDKs
     #[command(after_help = "Example:\n  repin emulator --dir /tmp/clouds --aws 127.0.0.1:4566 --azure 127.0.0.1:8483")]
     Emulator(EmulatorArgs),
@@ -182,6 +205,34 @@ pub(super) struct ReconcileArgs {
     pub(super) timeout: Duration,
 }
 
+/// Arguments of `status`.
+#[derive(Debug, Parser)]
+pub(super) struct StatusArgs {
+    /// Ask only the daemon that runs on this host, for a liveness or readiness probe; exit 0 for yes, 1 for no or
+    /// where none runs
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(super) probe: Option<Probe>,
+}
+
+/// What a probe asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Probe {
+    /// Is the daemon's loop turning? No is a reason to start it again
+    Live,
+    /// Has every target had a good pass? No is a reason to wait
+    Ready,
+}
+
+impl Probe {
+    /// Returns the word that the daemon is asked with.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Ready => "ready",
+        }
+    }
+}
+
 /// Arguments of `get`.
 #[derive(Debug, Parser)]
 pub(super) struct GetArgs {
@@ -205,6 +256,18 @@ pub(super) struct HistoryArgs {
 pub(super) struct ShowArgs {
     /// The release's number
     pub(super) release: u64,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Parser)]
+pub(super) struct DiffArgs {
+    /// The release to start from
+    #[arg(value_name = "RELEASE")]
+    pub(super) from: u64,
+
+    /// The release to compare it with; left out, what is served now
+    #[arg(value_name = "OTHER")]
+    pub(super) to: Option<u64>,
 }
 
 /// Arguments of `completions`.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use repin_provider::{Key, Provider, TargetName};
 
 use super::Failure;
@@ -10,7 +11,7 @@ use super::args::{Common, HistoryArgs};
 use super::print::Printer;
 use super::session::{self, Session};
 use crate::exit::Exit;
-use crate::history::{self, Source};
+use crate::history::{self, Release, Source};
 use crate::model::release::{Ledger, TargetId};
 use crate::record::ledger;
 use crate::report::{Trouble, json, text};
@@ -20,8 +21,8 @@ pub(super) struct Ledgers {
     pub(super) name: repin_provider::Owner,
     read: BTreeMap<TargetName, (Ledger, Arc<dyn Provider>)>,
     /// What could not be read; said beside the result.
-    pub(super) troubles: Vec<Trouble>,
-    pub(super) exit: Exit,
+    troubles: Vec<Trouble>,
+    exit: Exit,
     /// Kept open for as long as the ledgers are looked at.
     session: Session,
 }
@@ -33,22 +34,28 @@ impl Ledgers {
         let session = Session::open(common, &identity.name, &identity.targets, printer).await?;
         let mut ledgers =
             Self { name: identity.name, read: BTreeMap::new(), troubles: Vec::new(), exit: Exit::Done, session };
-        for (target, provider) in &ledgers.session.providers {
+        let (name, memory) = (ledgers.name.clone(), &ledgers.session.host.memory);
+        let reads = ledgers.session.providers.iter().map(async |(target, provider)| {
             let id = TargetId::of(provider.place());
-            let mut memory = ledgers.session.host.memory.target(&id);
-            match ledger::load(provider.as_ref(), &ledgers.name, &mut memory.ledger).await {
+            let mut known = memory.target(&id);
+            let loaded = ledger::load(provider.as_ref(), &name, &mut known.ledger).await;
+            if loaded.is_ok() {
+                memory.remember_target(&id, &known);
+            }
+            (target.clone(), provider.clone(), loaded)
+        });
+        for (target, provider, loaded) in join_all(reads).await {
+            match loaded {
                 Ok(loaded) => {
-                    ledgers.session.host.memory.remember_target(&id, &memory);
-                    ledgers.read.insert(target.clone(), (loaded.ledger, provider.clone()));
+                    ledgers.read.insert(target, (loaded.ledger, provider));
                 }
                 Err(error) => {
-                    ledgers.exit = ledgers.exit.max(Exit::of_ledger(&error));
-                    ledgers.troubles.push(Trouble::of_ledger(&error).with_target(target));
+                    ledgers.failed(Exit::of_ledger(&error), Trouble::of_ledger(&error).with_target(&target));
                 }
             }
         }
         if ledgers.read.is_empty() {
-            return Err(Failure { exit: ledgers.exit, troubles: ledgers.troubles });
+            return Err(ledgers.into_failure());
         }
         Ok(ledgers)
     }
@@ -59,6 +66,36 @@ impl Ledgers {
             .iter()
             .map(|(target, (ledger, provider))| Source { target, ledger, capabilities: provider.capabilities() })
             .collect()
+    }
+
+    /// Returns each target whose ledger was read.
+    pub(super) fn each(&self) -> impl Iterator<Item = (&TargetName, &Ledger, &dyn Provider)> {
+        self.read.iter().map(|(target, (ledger, provider))| (target, ledger, provider.as_ref()))
+    }
+
+    /// Returns one release.
+    pub(super) fn find(&self, number: u64) -> Result<Release, Failure> {
+        let mut releases = history::releases(&self.sources(), self.now());
+        if let Some(n) = releases.iter().position(|release| release.number == number) {
+            return Ok(releases.swap_remove(n));
+        }
+        let known = match (releases.last(), releases.first()) {
+            (Some(oldest), Some(newest)) => format!("The ledger has {} to {}.", oldest.number, newest.number),
+            _ => "There is no release yet.".to_owned(),
+        };
+        let trouble = Trouble::new("not-found", format!("there is no release {number}")).with_hint(known);
+        Err(Failure::new(Exit::Failed, trouble))
+    }
+
+    /// Notes what could not be read.
+    pub(super) fn failed(&mut self, exit: Exit, trouble: Trouble) {
+        self.exit = self.exit.max(exit);
+        self.troubles.push(trouble);
+    }
+
+    /// Gives up with what could not be read.
+    pub(super) fn into_failure(self) -> Failure {
+        Failure { exit: self.exit, troubles: self.troubles }
     }
 
     /// Returns this host's clock.

@@ -3,6 +3,7 @@
 mod args;
 mod completions;
 mod connect;
+mod diff;
 mod emulator;
 mod get;
 mod history;
@@ -10,10 +11,12 @@ mod init;
 mod log;
 mod plan;
 mod print;
+mod probe;
 mod reconcile;
 mod schema;
 mod session;
 mod show;
+mod status;
 mod validate;
 
 use std::ffi::OsString;
@@ -79,9 +82,11 @@ fn dispatch(args: Args, printer: &Printer) -> Result<Exit, Failure> {
         Command::Man(args) => completions::man(&args, printer),
         Command::Plan(args) => online(async |stop| plan::run(&common, &args, stop, printer).await),
         Command::Reconcile(args) => online(async |stop| reconcile::run(&common, &args, stop, printer).await),
+        Command::Status(args) => online(async |_| status::run(&common, &args, printer).await),
         Command::Get(args) => online(async |_| get::run(&common, &args, printer).await),
         Command::History(args) => online(async |_| history::run(&common, &args, printer).await),
         Command::Show(args) => online(async |_| show::run(&common, &args, printer).await),
+        Command::Diff(args) => online(async |_| diff::run(&common, &args, printer).await),
         Command::Emulator(args) => online(async |stop| emulator::run(&args, stop, printer).await),
     }
 }

@@ -163,7 +163,7 @@ fn scope(
 }
 
 /// Returns where this host remembers: as told, as systemd says, or where the user's state goes.
-fn state_dir(common: &Common) -> PathBuf {
+pub(super) fn state_dir(common: &Common) -> PathBuf {
     if let Some(dir) = &common.state_dir {
         return dir.clone();
     }

@@ -58,24 +58,36 @@ pub enum FileStanding {
 }
 
 impl Observed {
-    /// Tells how a file stands to the releases. `newest_here` is the digest that this host's file had when it was last
-    /// the newest: a file that changed since then was changed on purpose, whatever it changed to.
-    pub fn standing(&self, desired: &Desired, newest_here: Option<&FileDigest>, allow_older: bool) -> FileStanding {
+    /// Tells how a file stands to the releases; see [`FileStanding::of`].
+    pub fn standing(&self, desired: &Desired, newest_here: &[FileDigest], allow_older: bool) -> FileStanding {
         let ledgers: Vec<_> = self.targets.values().map(|state| state.closed_ledger(&desired.name)).collect();
-        let records = ledgers.iter().flat_map(|ledger| &ledger.records);
-        let released: Vec<_> = records
+        FileStanding::of(ledgers.iter(), &desired.digest, newest_here, allow_older)
+    }
+}
+
+impl FileStanding {
+    /// Tells how a file stands to the releases of some ledgers. `newest_here` are the digests that this host's file had
+    /// when it was last the newest or about to be: a file that changed since then was changed on purpose, whatever it
+    /// changed to.
+    pub fn of<'a>(
+        ledgers: impl Iterator<Item = &'a Ledger>,
+        file: &FileDigest,
+        newest_here: &[FileDigest],
+        allow_older: bool,
+    ) -> Self {
+        let released: Vec<_> = ledgers
+            .flat_map(|ledger| &ledger.records)
             .filter(|record| record.state != State::Abandoned)
             .filter_map(|record| Some((record.header.release?, record.header.file.as_ref()?)))
             .collect();
         let Some((_, newest)) = released.iter().max_by_key(|(number, _)| *number) else {
-            return FileStanding::Changed;
+            return Self::Changed;
         };
-        if **newest == desired.digest {
-            return FileStanding::Current;
+        if *newest == file {
+            return Self::Current;
         }
-        let was_released = released.iter().any(|(_, released)| **released == desired.digest);
-        let changed_here = newest_here == Some(newest);
-        if was_released && !changed_here && !allow_older { FileStanding::Behind } else { FileStanding::Changed }
+        let was_released = released.iter().any(|(_, released)| *released == file);
+        if was_released && !newest_here.contains(newest) && !allow_older { Self::Behind } else { Self::Changed }
     }
 }
 

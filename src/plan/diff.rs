@@ -39,12 +39,25 @@ pub(super) fn changes(entry: &Entry, item: &Item, content_types: bool) -> Vec<Ch
     if entry.description.is_some() && item.description.is_some() && entry.description != item.description {
         changes.push(change("description", item.description.clone(), entry.description.clone()));
     }
+    shorten_list(&mut changes);
+    changes
+}
+
+/// Lists what differs between two values of a key whose entry is not known: as JSON where both are JSON. Empty where
+/// they mean the same.
+pub fn value_changes(from: &str, to: &str) -> Vec<Change> {
+    let mut changes = Vec::new();
+    values(from, to, true, &mut changes);
+    shorten_list(&mut changes);
+    changes
+}
+
+fn shorten_list(changes: &mut Vec<Change>) {
     if changes.len() > LISTED {
         let more = changes.len() - LISTED;
         changes.truncate(LISTED);
         changes.push(Change { path: format!("and {more} more"), from: None, to: None });
     }
-    changes
 }
 
 fn values(held: &str, wanted: &str, json: bool, changes: &mut Vec<Change>) {

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use repin_provider::{Key, TargetName};
 
 pub use self::check::{Finding, check};
+pub use self::diff::value_changes;
 use self::entry::{Decision, KeyView};
 use self::open::OpenRecord;
 use crate::model::desired::{Desired, FileDigest, Target};
@@ -32,15 +33,15 @@ pub struct Input<'a> {
     pub desired: &'a Desired,
     /// What the targets in scope hold.
     pub observed: &'a Observed,
-    /// The digest that this host's file had when it was last the newest.
-    pub newest_file_here: Option<&'a FileDigest>,
+    /// The digests that this host's file had when it was last the newest or about to be.
+    pub newest_here: &'a [FileDigest],
     /// Whether an older file may be released again.
     pub allow_older: bool,
 }
 
 /// Plans a pass.
 pub fn plan(input: Input<'_>) -> Plan {
-    let standing = input.observed.standing(input.desired, input.newest_file_here, input.allow_older);
+    let standing = input.observed.standing(input.desired, input.newest_here, input.allow_older);
     let resumed = open::resumable(input, standing);
     let first = plan_with(input, standing, resumed.as_deref());
     // A release is gone on with only if all that is left to release fits the records that it left open; otherwise

@@ -67,7 +67,7 @@ struct World {
     stores: BTreeMap<TargetName, Store>,
     passes: u64,
     /// What the one host there is remembers.
-    newest_here: Option<FileDigest>,
+    newest_here: Vec<FileDigest>,
 }
 
 /// A file: a value for each key on all targets.
@@ -124,7 +124,7 @@ fn capabilities() -> Capabilities {
 
 impl World {
     fn new() -> Self {
-        Self { stores: TARGETS.map(|name| (target(name), Store::default())).into(), passes: 0, newest_here: None }
+        Self { stores: TARGETS.map(|name| (target(name), Store::default())).into(), passes: 0, newest_here: Vec::new() }
     }
 
     fn observe(&self, desired: &Desired) -> Observed {
@@ -154,8 +154,7 @@ impl World {
 
     fn plan(&self, desired: &Desired) -> Plan {
         let observed = self.observe(desired);
-        let newest_file_here = self.newest_here.as_ref();
-        let input = Input { desired, observed: &observed, newest_file_here, allow_older: false };
+        let input = Input { desired, observed: &observed, newest_here: &self.newest_here, allow_older: false };
         let plan = plan(input);
         assert_eq!(check(&plan, desired, &observed), [], "{plan:#?}");
         plan
@@ -164,8 +163,8 @@ impl World {
     /// Carries a plan out, dying after so many writes; the claims and the record of it are writes too.
     fn execute(&mut self, desired: &Desired, plan: &Plan, mut budget: usize) {
         self.passes += 1;
-        if plan.release.is_some() || plan.file == FileStanding::Current {
-            self.newest_here = Some(desired.digest.clone());
+        if plan.release.is_some() {
+            self.newest_here.push(desired.digest.clone());
         }
         let nonce = format!("pass {}", self.passes);
         let mut spend = || {
@@ -250,6 +249,9 @@ impl World {
                 }
                 record.state = State::Done;
             }
+        }
+        if plan.release.is_some() || plan.file == FileStanding::Current {
+            self.newest_here = vec![desired.digest.clone()];
         }
     }
 
@@ -427,7 +429,7 @@ fn a_living_run_blocks() {
     world.execute(&wanted, &plan, 2);
     let mut observed = world.observe(&wanted);
     observed.targets.values_mut().for_each(|state| state.takeover = false);
-    let input = Input { desired: &wanted, observed: &observed, newest_file_here: None, allow_older: false };
+    let input = Input { desired: &wanted, observed: &observed, newest_here: &[], allow_older: false };
     let blocked = super::plan(input);
     assert_eq!(blocked.blocks.iter().map(|block| block.kind).collect::<Vec<_>>(), [BlockKind::Running; 2]);
 }

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use repin_provider::{RequestCounts, Version};
+use repin_provider::{RequestCounts, TargetName, Version};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Trouble;
+use super::{Trouble, words};
+use crate::difference::{Content, Difference};
 use crate::exit;
 use crate::history::{Release, TargetHistory};
 use crate::model::observed::FileStanding;
 use crate::model::outcome::{Outcome, StepOutcome};
-use crate::model::plan::{Plan, Step};
+use crate::model::plan::{Drifted, Plan, Step};
+use crate::status::{File, Status};
 
 /// The version of this output.
 pub const FORMAT: u32 = 1;
@@ -73,8 +75,17 @@ fn plan_step(target: &str, step: &Step) -> Value {
 fn drift(plan: &Plan) -> Vec<Value> {
     let drifted = plan.targets.iter().flat_map(|(name, target)| target.drift.iter().map(move |d| (name, d)));
     drifted
-        .map(|(target, d)| json!({"target": target, "key": d.key, "from": id(Some(&d.pin)), "to": id(d.served.as_ref())}))
+        .map(|(target, d)| {
+            let mut object = drifted_object(d);
+            object["target"] = json!(target);
+            object
+        })
         .collect()
+}
+
+/// Describes one key that serves `to` and should serve `from`.
+fn drifted_object(d: &Drifted) -> Value {
+    json!({ "key": d.key, "from": id(Some(&d.pin)), "to": id(d.served.as_ref()) })
 }
 
 fn standing(file: FileStanding) -> &'static str {
@@ -120,7 +131,7 @@ fn step(step: &StepOutcome) -> Value {
     })
 }
 
-fn requests(requests: &BTreeMap<repin_provider::TargetName, RequestCounts>) -> Value {
+fn requests(requests: &BTreeMap<TargetName, RequestCounts>) -> Value {
     json!(requests.iter().map(|(name, counts)| (name.as_str(), counts)).collect::<BTreeMap<_, _>>())
 }
 
@@ -162,6 +173,30 @@ pub fn release(release: &Release) -> Value {
     })
 }
 
+/// Describes what differs between two releases, or between one and what is served now (`to` is null).
+pub fn difference(name: &str, difference: &Difference) -> Value {
+    let differ = difference.targets.iter().flat_map(|(target, differ)| differ.iter().map(move |d| (target, d)));
+    let entries = differ.map(|(target, differs)| {
+        let (content, changes) = match &differs.content {
+            Content::OneSided => ("one-sided", None),
+            Content::Secret => ("secret", None),
+            Content::Same => ("same", None),
+            Content::Gone => ("gone", None),
+            Content::Changes(changes) => ("changed", Some(changes)),
+        };
+        json!({
+            "target": target,
+            "key": differs.key,
+            "action": differs.action(),
+            "from": id(differs.from.as_ref()),
+            "to": id(differs.to.as_ref()),
+            "content": content,
+            "changes": changes,
+        })
+    });
+    json!({ "name": name, "from": difference.from, "to": difference.to, "entries": entries.collect::<Vec<_>>() })
+}
+
 /// Describes the versions of one key, newest first.
 pub fn key_history(key: &str, targets: &[TargetHistory]) -> Value {
     let versions: Vec<_> = targets
@@ -191,6 +226,35 @@ fn row_word(action: crate::model::release::RowAction) -> &'static str {
         RowAction::Forget => "forget",
         RowAction::Adopt => "adopt",
     }
+}
+
+/// Describes how a configuration stands; with each target that was not reached goes what went wrong.
+pub fn status(name: &str, status: &Status, troubles: &[(TargetName, Trouble)]) -> Value {
+    let targets = status.targets.iter().map(|target| {
+        let error = troubles.iter().find(|(name, _)| *name == target.target);
+        json!({
+            "target": target.target,
+            "release": target.release,
+            "pending": target.pending,
+            "sync": target.sync,
+            "health": words::health(target),
+            "last_pass": target.last_pass,
+            "last_change": target.last_change,
+            "last_error": error.map(|(_, error)| trouble(error)),
+            "drift": target.drift.iter().map(drifted_object).collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "name": name,
+        "verdict": status.verdict(),
+        "release": status.newest.as_ref().and_then(|header| header.release),
+        "file": match status.file {
+            File::Stands(file, _) => Some(standing(file)),
+            File::Invalid => None,
+        },
+        "targets": targets.collect::<Vec<_>>(),
+        "holds": [],
+    })
 }
 
 /// Describes one thing that went wrong.

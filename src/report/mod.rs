@@ -2,6 +2,7 @@
 
 pub mod json;
 pub mod markdown;
+mod screen;
 mod table;
 pub mod text;
 pub(crate) mod words;

@@ -6,11 +6,13 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use repin_provider::{Key, TargetName, Version};
 
+pub use super::screen::status;
 use super::table::Table;
 use super::words::{
     self, BAD, BEHIND, CHANGED, FAINT, GOOD, STRONG, counted, glyph, intent, line, short, styled, when,
 };
 use super::{Location, Trouble};
+use crate::difference::{Content, Difference, Differs};
 use crate::exit;
 use crate::history::{Release, TargetHistory};
 use crate::model::observed::FileStanding;
@@ -221,6 +223,48 @@ pub fn release(name: &str, release: &Release) -> String {
         line(&mut out, &format!("{target}{}: {restorable}", note(of.state)));
     }
     out
+}
+
+/// Describes what differs between two releases, or between one and what is served now.
+pub fn difference(name: &str, difference: &Difference) -> String {
+    let mut out = String::new();
+    let to = difference.to.map_or("what is served now".to_owned(), |release| format!("release {release}"));
+    line(&mut out, &styled(STRONG, &format!("{name}: release {} -> {to}", difference.from)));
+    let targets: Vec<_> = difference.targets.keys().collect();
+    let keys: BTreeSet<_> = difference.targets.values().flatten().map(|differs| &differs.key).collect();
+    let mut table = Table::new(&targets);
+    for key in &keys {
+        let here = difference
+            .targets
+            .iter()
+            .filter_map(|(target, differ)| Some((target, differ.iter().find(|differs| differs.key == **key)?)));
+        let here: Vec<_> = here.collect();
+        let actions = here.iter().map(|(_, differs)| differs.action()).collect();
+        let cells =
+            here.iter().map(|(target, d)| (*target, (arrow(d.from.as_ref(), d.to.as_ref()), Style::new()))).collect();
+        let changes: Vec<_> = here.iter().map(|(target, differs)| (*target, difference_changes(differs))).collect();
+        let notes = notes(changes.iter().map(|(target, changes)| (*target, changes.as_slice(), None)));
+        table.row(glyph(&actions), key.as_str(), cells, notes);
+    }
+    out.push_str(&table.finish());
+    let verdict = match keys.len() {
+        0 => "Nothing differs.".to_owned(),
+        1 => "1 entry differs.".to_owned(),
+        n => format!("{n} entries differ."),
+    };
+    line(&mut out, &verdict);
+    out
+}
+
+fn difference_changes(differs: &Differs) -> Vec<Change> {
+    let told = |path: &str| vec![Change { path: path.to_owned(), from: None, to: None }];
+    match &differs.content {
+        Content::OneSided => Vec::new(),
+        Content::Secret => told("value"),
+        Content::Same => told("the same content under another version"),
+        Content::Gone => told("the store no longer keeps the older content"),
+        Content::Changes(changes) => changes.clone(),
+    }
 }
 
 /// Describes the versions of one key.

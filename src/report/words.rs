@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
 use repin_provider::{Key, TargetName, Version};
 
 use crate::model::plan::{Plan, Step, StepAction, Summary};
+use crate::status::TargetStatus;
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 pub(super) const CHANGED: Style = AnsiColor::Yellow.on_default();
@@ -133,7 +135,7 @@ pub(crate) fn short(version: &Version) -> String {
     if version.id.len() <= SHORT_ETAG { version.id.clone() } else { version.id.chars().take(SHORT_ETAG).collect() }
 }
 
-pub(super) fn when(at: jiff::Timestamp) -> String {
+pub(super) fn when(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
@@ -153,4 +155,27 @@ pub(super) fn styled(style: Style, text: &str) -> String {
 pub(super) fn line(out: &mut String, text: &str) {
     out.push_str(text.trim_end());
     out.push('\n');
+}
+
+/// Says in one word how a target was to reach.
+pub(super) fn health(target: &TargetStatus) -> &'static str {
+    target.failure.map_or("ok", super::kind_word)
+}
+
+/// Says how long ago something was, in its largest unit.
+pub(super) fn ago(now: Timestamp, then: Timestamp) -> String {
+    let seconds = now.duration_since(then).as_secs().max(0);
+    match seconds {
+        0..60 => format!("{seconds} s ago"),
+        60..3600 => format!("{} min ago", seconds / 60),
+        3600..86_400 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} d ago", seconds / 86_400),
+    }
+}
+
+/// Says when, in UTC: the time alone for something of the same day.
+pub(super) fn clock(now: Timestamp, then: Timestamp) -> String {
+    let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
+    let format = if day(now) == day(then) { "%H:%MZ" } else { "%Y-%m-%d %H:%MZ" };
+    then.strftime(format).to_string()
 }

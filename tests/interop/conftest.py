@@ -4,6 +4,7 @@ A module says what it checks and by what in `SUITE` and `PEER`. A test that acce
 the documented service records it with the `difference` fixture, so that the table counts it.
 """
 
+import json
 import os
 from collections import Counter
 from importlib.metadata import version
@@ -75,10 +76,13 @@ def pytest_collection_modifyitems(items):
 
 
 class Versions(dict):
-    """Lets a module name its peer as `boto3 {boto3}`."""
+    """Lets a module name its peer as `boto3 {boto3}`; scoped names are of the JavaScript packages."""
 
     def __missing__(self, name):
-        return version(name)
+        if not name.startswith("@"):
+            return version(name)
+        package = Path(os.environ["REPIN_JS_MODULES"], "node_modules", name, "package.json")
+        return json.loads(package.read_text(encoding="utf-8"))["version"]
 
 
 def pytest_runtest_logreport(report):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -72,6 +73,10 @@ class Emulator(Process):
         self.aws, self.azure = said["aws"], said["azure"]
         self.connection_string = self.azure["connection_string"]
 
+    def store(self, name):
+        """The connection string of a store of its own: the id of the access key names the store."""
+        return re.sub(r"Id=[^;]*", f"Id={name}", self.connection_string)
+
     def client(self, service, region=REGION, config=None):
         """A boto3 client of the AWS half."""
         aws = self.aws
@@ -99,6 +104,17 @@ class Moto(Process):
     def client(self, service, region=REGION, config=None):
         """A boto3 client; who asks makes no difference to moto."""
         return aws_client(service, self.endpoint, "AKIAMOTO0000000000000", "moto", region, config)
+
+
+def run_node(script, given=""):
+    """Runs one of our scripts, which finds its packages in REPIN_JS_MODULES, and returns what it printed."""
+    node = Path(sys.executable).with_name("node")
+    environment = clean_environment(REPIN_JS_MODULES=os.environ["REPIN_JS_MODULES"])
+    command = [node, Path(__file__).parent / "js" / script]
+    done = subprocess.run(command, input=given, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{script} ended with {done.returncode}:\n{done.stderr}")
+    return done.stdout
 
 
 def free_port():

@@ -38,30 +38,26 @@ class World:
         self.ssm = emulator.client("ssm")
         self.azure = AzureAppConfigurationClient.from_connection_string(emulator.connection_string, retry_total=0)
 
-    def entries(self, entries):
-        """Writes the file; `entries` is what YAML, a superset of JSON, makes of it."""
-        wanted = {
-            "version": 1,
-            "name": self.name,
-            "targets": {
-                "aws-eu": {
-                    "provider": "aws-ssm",
-                    "account": ACCOUNT,
-                    "region": REGION,
-                    "prefix": PREFIX,
-                    "kms_key": KMS_ALIAS,
-                    "endpoint_url": self.emulator.aws["endpoint_url"],
-                },
-                "azure": {
-                    "provider": "azure-app-configuration",
-                    "endpoint": self.emulator.azure["endpoint"],
-                    "prefix": KEY_PREFIX,
-                    "label": LABEL,
-                    "connection_string": {"env": "AZURE_CONNECTION"},
-                },
-            },
-            "entries": entries,
+    def entries(self, entries, more_targets=None):
+        """Writes the file; `more_targets` are like the one named azure, but for the members given."""
+        azure = {
+            "provider": "azure-app-configuration",
+            "endpoint": self.emulator.azure["endpoint"],
+            "prefix": KEY_PREFIX,
+            "label": LABEL,
+            "connection_string": {"env": "AZURE_CONNECTION"},
         }
+        aws = {
+            "provider": "aws-ssm",
+            "account": ACCOUNT,
+            "region": REGION,
+            "prefix": PREFIX,
+            "kms_key": KMS_ALIAS,
+            "endpoint_url": self.emulator.aws["endpoint_url"],
+        }
+        more = {name: azure | members for name, members in (more_targets or {}).items()}
+        targets = {"aws-eu": aws, "azure": azure} | more
+        wanted = {"version": 1, "name": self.name, "targets": targets, "entries": entries}
         self.file.write_text(json.dumps(wanted, indent=2), encoding="utf-8")
 
     @property

@@ -1,16 +1,15 @@
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use base64::{Engine, prelude::BASE64_STANDARD};
-use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, Request, StatusCode};
 use jiff::Timestamp;
 use repin_emulator::appconfig::{AppConfig, AppConfigOptions, router};
-use repin_emulator::credentials::APPCONFIG_SECRET;
 use repin_emulator::{Clock, Counters, Persist};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tower::ServiceExt;
+
+use crate::azconfig::Signed;
+pub(crate) use crate::azconfig::sign_for;
 
 pub(crate) const HOST: &str = "127.0.0.1:8483";
 pub(crate) const VERSION: &str = "api-version=2024-09-01";
@@ -123,23 +122,4 @@ fn check_every_answer(answer: &Answer) {
 /// Signs for the host that requests in this process name.
 pub(crate) fn sign(credential: &str, method: &str, target: &str, date: &str, body: &str) -> Signed {
     sign_for(HOST, credential, method, target, date, body)
-}
-
-/// The headers of a signed request.
-pub(crate) type Signed = Vec<(&'static str, String)>;
-
-/// Signs as the documentation of the service says, with other libraries than the emulator verifies with.
-pub(crate) fn sign_for(host: &str, credential: &str, method: &str, target: &str, date: &str, body: &str) -> Signed {
-    let hash = BASE64_STANDARD.encode(Sha256::digest(body.as_bytes()));
-    let text = format!("{method}\n{target}\n{date};{host};{hash}");
-    let mut mac = Hmac::<Sha256>::new_from_slice(&BASE64_STANDARD.decode(APPCONFIG_SECRET).unwrap()).unwrap();
-    mac.update(text.as_bytes());
-    let signature = BASE64_STANDARD.encode(mac.finalize().into_bytes());
-    let names = "x-ms-date;host;x-ms-content-sha256";
-    vec![
-        ("host", host.to_owned()),
-        ("x-ms-date", date.to_owned()),
-        ("x-ms-content-sha256", hash),
-        ("authorization", format!("HMAC-SHA256 Credential={credential}&SignedHeaders={names}&Signature={signature}")),
-    ]
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod auth;
+#[path = "../common/azconfig.rs"]
+mod azconfig;
 mod harness;
 mod key_values;
 mod lag_and_limits;

@@ -1,0 +1,188 @@
+//! What differs between two releases, or between one and what is served now. Pure but for [`read`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use repin_provider::{Key, Observe, Provider, ReadRequest, ReadValue, Result, Seen, TargetName, Version};
+
+use crate::history::pins_at;
+use crate::model::plan::{Change, StepAction};
+use crate::model::release::Ledger;
+use crate::plan::value_changes;
+
+/// What differs, by target.
+#[derive(Debug)]
+pub struct Difference {
+    /// The release to start from.
+    pub from: u64,
+    /// The release to compare with; `None` for what is served now.
+    pub to: Option<u64>,
+    /// By target, by key.
+    pub targets: BTreeMap<TargetName, Vec<Differs>>,
+}
+
+/// One key that is at another version.
+#[derive(Debug)]
+pub struct Differs {
+    /// The key.
+    pub key: Key,
+    /// Its version on the one side; `None` where it is not there.
+    pub from: Option<Version>,
+    /// Its version on the other side; `None` where it is not there.
+    pub to: Option<Version>,
+    /// What that means for its content.
+    pub content: Content,
+}
+
+/// What another version means for the content.
+#[derive(Debug, PartialEq)]
+pub enum Content {
+    /// It is there on one side only.
+    OneSided,
+    /// It is a secret, which is not looked into.
+    Secret,
+    /// It is the same.
+    Same,
+    /// A side can no longer be read back.
+    Gone,
+    /// It differs in this.
+    Changes(Vec<Change>),
+}
+
+impl Differs {
+    /// Returns what leads from the one side to the other.
+    pub fn action(&self) -> StepAction {
+        match (&self.from, &self.to) {
+            (None, _) => StepAction::Create,
+            (_, None) => StepAction::Delete,
+            _ => StepAction::Update,
+        }
+    }
+}
+
+/// Compares one target, reading the values that may be shown.
+///
+/// # Errors
+/// Fails where the store does.
+pub async fn read(provider: &dyn Provider, ledger: &Ledger, from: u64, to: Option<u64>) -> Result<Vec<Differs>> {
+    let old = versions_at(ledger, from);
+    let keys: BTreeSet<_> = old.keys().chain(ledger.pins.keys()).cloned().collect();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Says what is served and, without decrypting anything, what is a secret.
+    let keys = keys.into_iter().collect();
+    let seen = provider.observe(Observe { keys, census: false, resume: None }).await?.items;
+    let new = match to {
+        Some(release) => versions_at(ledger, release),
+        None => served(&seen)?,
+    };
+    let mut differ = differing(&old, &new);
+    let is_secret = |key: &Key| seen.get(key).and_then(Seen::item).is_some_and(|item| item.secret);
+    let (mut requests, mut asked) = (Vec::new(), Vec::new());
+    for (n, differs) in differ.iter_mut().enumerate() {
+        if let (Some(from), Some(to)) = (&differs.from, &differs.to) {
+            if is_secret(&differs.key) {
+                differs.content = Content::Secret;
+            } else {
+                asked.push(n);
+                let request =
+                    |version: &Version| ReadRequest { key: differs.key.clone(), version: Some(version.clone()) };
+                requests.extend([request(from), request(to)]);
+            }
+        }
+    }
+    let values = if requests.is_empty() { Vec::new() } else { provider.read(&requests).await? };
+    for (n, pair) in asked.into_iter().zip(values.chunks(2)) {
+        differ[n].content = content(pair);
+    }
+    Ok(differ)
+}
+
+fn versions_at(ledger: &Ledger, release: u64) -> BTreeMap<Key, Version> {
+    pins_at(ledger, release).into_iter().map(|(key, pin)| (key, pin.version)).collect()
+}
+
+fn served(seen: &BTreeMap<Key, Seen>) -> Result<BTreeMap<Key, Version>> {
+    let mut served = BTreeMap::new();
+    for (key, seen) in seen {
+        match seen {
+            Seen::Present(item) => {
+                served.insert(key.clone(), item.version.clone());
+            }
+            Seen::Absent => {}
+            Seen::Unreadable(why) => {
+                let kind = repin_provider::ErrorKind::Unreachable;
+                return Err(repin_provider::Error::new(kind, "observe", why).with_key(key));
+            }
+        }
+    }
+    Ok(served)
+}
+
+fn differing(old: &BTreeMap<Key, Version>, new: &BTreeMap<Key, Version>) -> Vec<Differs> {
+    let keys: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    keys.into_iter()
+        .filter(|key| old.get(*key) != new.get(*key))
+        .map(|key| Differs {
+            key: key.clone(),
+            from: old.get(key).cloned(),
+            to: new.get(key).cloned(),
+            content: Content::OneSided,
+        })
+        .collect()
+}
+
+fn content(pair: &[Option<ReadValue>]) -> Content {
+    let [Some(from), Some(to)] = pair else { return Content::Gone };
+    if from.secret || to.secret {
+        return Content::Secret;
+    }
+    let mut changes = value_changes(from.value.expose(), to.value.expose());
+    if from.content_type != to.content_type {
+        let (from, to) = (from.content_type.clone(), to.content_type.clone());
+        changes.push(Change { path: "content type".to_owned(), from, to });
+    }
+    if changes.is_empty() { Content::Same } else { Content::Changes(changes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use repin_provider::Secret;
+
+    use super::*;
+
+    fn value(text: &str, secret: bool) -> Option<ReadValue> {
+        Some(ReadValue {
+            version: Version::new("1", None),
+            value: Secret::new(text.to_owned()),
+            secret,
+            content_type: None,
+            tags: None,
+        })
+    }
+
+    #[test]
+    fn a_secret_is_never_looked_into() {
+        assert_eq!(content(&[value("hunter2", true), value("hunter3", true)]), Content::Secret);
+        assert_eq!(content(&[value("plain", false), value("hunter3", true)]), Content::Secret);
+    }
+
+    #[test]
+    fn content_is_compared_as_json_where_it_is_json() {
+        assert_eq!(content(&[value("{\"a\":1,\"b\":2}", false), value("{\"b\":2.0,\"a\":1}", false)]), Content::Same);
+        let change = Change { path: "a".into(), from: Some("1".into()), to: Some("2".into()) };
+        let differ = content(&[value("{\"a\":1}", false), value("{\"a\":2}", false)]);
+        assert_eq!(differ, Content::Changes(vec![change]));
+        assert_eq!(content(&[None, value("x", false)]), Content::Gone);
+    }
+
+    #[test]
+    fn keys_are_listed_where_their_versions_differ() {
+        let key = |text: &str| Key::parse(text).expect("valid");
+        let side = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (key(k), Version::new(*v, None))).collect();
+        let differ =
+            differing(&side(&[("a", "1"), ("b", "1"), ("c", "1")]), &side(&[("a", "1"), ("b", "2"), ("d", "1")]));
+        let shown: Vec<_> = differ.iter().map(|d| (d.key.as_str(), d.action())).collect();
+        assert_eq!(shown, [("b", StepAction::Update), ("c", StepAction::Delete), ("d", StepAction::Create)]);
+    }
+}
