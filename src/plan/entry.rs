@@ -56,6 +56,9 @@ pub(super) fn decide(view: &KeyView<'_>) -> Decision {
     if view.file == FileStanding::Behind {
         return view.keep_pin(item);
     }
+    if view.entry.is_some_and(|entry| entry.pin.is_some()) {
+        return view.unpinnable();
+    }
     match (view.entry, item) {
         (Some(entry), None) => view.make(entry),
         (Some(entry), Some(item)) if view.pin.is_none() => view.meet(entry, item),
@@ -250,6 +253,17 @@ impl KeyView<'_> {
             digest: if action == StepAction::Delete { None } else { self.entry.and_then(content_digest) },
             repair,
             changes,
+        }))
+    }
+
+    /// Serving the value although the file asks for a native version would be the very thing that a pin forbids.
+    fn unpinnable(&self) -> Decision {
+        Decision::Block(Box::new(Block {
+            kind: BlockKind::Refused,
+            target: None,
+            key: Some(self.key.clone()),
+            message: "pin is not built yet; nothing was done".to_owned(),
+            hint: "Leave pin out and give the entry the value that it should have.".to_owned(),
         }))
     }
 

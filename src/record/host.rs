@@ -102,6 +102,8 @@ impl HostMemory {
     /// Remembers a target.
     pub fn remember_target(&self, id: &TargetId, memory: &TargetMemory) {
         match serde_json::to_string(memory) {
+            // An unchanged target is the usual case, and writing it down again would wear the disk for nothing.
+            Ok(text) if self.read(&format!("{id}.json")).as_ref() == Some(&text) => {}
             Ok(text) => self.write(&format!("{id}.json"), &text),
             Err(error) => tracing::warn!(%error, "what is known of a target cannot be written down"),
         }
