@@ -301,6 +301,15 @@ pub(super) struct EmulatorArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(super) azure: SocketAddr,
 
+    /// Where to hand out tokens of Entra and managed identities, and credentials of containers; loopback only
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub(super) identity: SocketAddr,
+
+    /// Serve everything over TLS, which Entra tokens and the Azure command line need. The certificate to trust is
+    /// DIR/ca.pem, made on first use and good for loopback only
+    #[arg(long, requires = "dir")]
+    pub(super) tls: bool,
+
     /// The account that its credentials belong to
     #[arg(long, value_name = "ID", default_value = repin_emulator::credentials::DEFAULT_ACCOUNT)]
     pub(super) account: String,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::Failure;
-use super::args::Common;
+use super::args::{Common, Output};
 use super::print::Printer;
 use super::session;
 use crate::exit::Exit;
@@ -13,6 +13,9 @@ use crate::report::words::counted;
 
 pub(super) fn run(common: &Common, printer: &Printer) -> Result<Exit, Failure> {
     let desired = session::load(common)?;
+    if printer.output() != Output::Json {
+        desired.warnings.iter().for_each(|warning| printer.note(&format!("warning: {warning}")));
+    }
     let entries: BTreeMap<_, _> =
         desired.targets.iter().map(|(name, target)| (name.to_string(), target.entries.len() as u64)).collect();
     printer.result(
@@ -20,7 +23,15 @@ pub(super) fn run(common: &Common, printer: &Printer) -> Result<Exit, Failure> {
             let each: Vec<_> = entries.iter().map(|(name, n)| format!("{name} {}", counted(*n, "entry"))).collect();
             format!("{} is valid: {}.\n", desired.name, each.join(", "))
         },
-        || json!({ "name": desired.name, "valid": true, "digest": desired.digest, "targets": entries }),
+        || {
+            json!({
+                "name": desired.name,
+                "valid": true,
+                "digest": desired.digest,
+                "targets": entries,
+                "warnings": desired.warnings,
+            })
+        },
     );
     Ok(Exit::Done)
 }

@@ -54,11 +54,20 @@ struct Reference {
     authored: String,
 }
 
-/// Makes an entry, and what makes two of them the same.
+/// An entry that was made.
+pub(super) struct Made {
+    pub(super) entry: Entry,
+    /// What makes two of them the same.
+    pub(super) identity: Identity,
+    /// What may not be what was meant.
+    pub(super) advice: Vec<Issue>,
+}
+
+/// Makes an entry.
 ///
 /// # Errors
 /// Returns the first thing that is wrong.
-pub(super) fn make(request: Request<'_>, outside: Outside<'_>) -> Result<(Entry, Identity), Flaw> {
+pub(super) fn make(request: Request<'_>, outside: Outside<'_>) -> Result<Made, Flaw> {
     let Request { place, node, raw, target, .. } = request;
     let is_secret = raw.secret == Some(true);
     let is_ssm = matches!(target.config, TargetConfig::AwsSsm(_));
@@ -73,19 +82,24 @@ pub(super) fn make(request: Request<'_>, outside: Outside<'_>) -> Result<(Entry,
         Origin::Literal(member) => (value::from_node(kind, trim, &member.node)?, None),
         Origin::Elsewhere(source) => {
             let reference = read(source, request, outside)?;
-            let rendered = value::from_text(kind, trim, reference.text.expose()).map_err(|message| {
-                let message = format!("{}: {message}", reference.shown);
-                Box::new(Issue::at(field_span(node, "value_from", place), message))
-            })?;
+            let span = field_span(node, "value_from", place);
+            let about = |message: &str| Issue::at(span, format!("{}: {message}", reference.shown));
+            let mut rendered =
+                value::from_text(kind, trim, reference.text.expose()).map_err(|message| Box::new(about(&message)))?;
+            // Even the names of a secret's fields stay where they are.
+            let advice = if is_secret { Vec::new() } else { rendered.advice };
+            rendered.advice = advice.into_iter().map(|told| about(&told.message).maybe_hint(told.hint)).collect();
             (rendered, Some(reference))
         }
     };
+    let advice = rendered.advice;
     let escaped = is_ssm && kind.is_json();
     let text = if escaped { escape_references(&rendered.text) } else { rendered.text };
     let entry = Entry {
         kind,
         value: if is_secret { Value::Secret(Secret::new(text)) } else { Value::Plain(text) },
         source: reference.as_ref().map(|reference| reference.shown.clone()),
+        trim,
         content_type: if is_ssm { None } else { content_type(raw, kind) },
         adopt: raw.adopt.unwrap_or(request.adopt),
         tier: raw.tier.filter(|_| is_ssm),
@@ -101,7 +115,31 @@ pub(super) fn make(request: Request<'_>, outside: Outside<'_>) -> Result<(Entry,
         }
         _ => Identity::Value(canonical),
     };
-    Ok((entry, identity))
+    Ok(Made { entry, identity, advice })
+}
+
+/// Reads a secret again from where an entry says that it came from, and renders it as the entry does.
+///
+/// # Errors
+/// Says what is wrong with the source, never what it holds.
+pub(super) fn reread(kind: EntryKind, trim: bool, source: &str, env: &Env) -> Result<Secret, Unreadable> {
+    let reference = match source.split_once(':') {
+        Some(("env", name)) => read_env(name, env)?,
+        Some(("file", path)) => read_path(Path::new(path), source.to_owned(), &mut Values::default())?,
+        _ => return Err(("the source of the secret is neither env: nor file:".to_owned(), None)),
+    };
+    let rendered = value::from_text(kind, trim, reference.text.expose())
+        .map_err(|message| (format!("{}: {message}", reference.shown), None))?;
+    let mut text = rendered.text;
+    if kind.is_json() {
+        // Only SSM keeps secrets, and it refuses what looks like a reference.
+        let escaped = escape_references(&text);
+        text.zeroize();
+        text = escaped;
+    }
+    let mut canonical = rendered.canonical;
+    canonical.zeroize();
+    Ok(Secret::new(text))
 }
 
 fn content_type(raw: &file::Entry, kind: EntryKind) -> Option<String> {
@@ -190,7 +228,7 @@ fn check_kind(kind: EntryKind, request: Request<'_>, is_ssm: bool) -> Result<(),
 }
 
 /// What is wrong with a source, and what to do about it.
-type Unreadable = (String, Option<String>);
+pub(super) type Unreadable = (String, Option<String>);
 
 fn read(source: &ValueFrom, request: Request<'_>, outside: Outside<'_>) -> Result<Reference, Flaw> {
     let (field, read) = match (source, request.found) {

@@ -12,7 +12,7 @@ use std::path::Path;
 use repin_provider::{Content, Key, Refusal, TargetName, Tier};
 
 use super::Env;
-use super::content::{self, Outside, field_span, source_span};
+use super::content::{self, Made, Outside, field_span, source_span};
 use super::de::decode;
 use super::digest::Digest;
 use super::file::{self, CHOOSING, ValueFrom};
@@ -32,6 +32,8 @@ pub(super) struct Resolved {
     pub(super) entries: BTreeMap<TargetName, BTreeMap<Key, Entry>>,
     pub(super) digest: Digest,
     pub(super) values: Values,
+    /// What may not be what was meant.
+    pub(super) advice: Vec<Issue>,
 }
 
 /// What resolving needs to know.
@@ -327,7 +329,9 @@ impl<'a> Resolver<'a, '_> {
         };
         let Context { env, sources, .. } = *self.context;
         match content::make(request, Outside { env, sources, values: &mut self.out.values }) {
-            Ok((entry, identity)) => {
+            Ok(Made { entry, identity, advice }) => {
+                let name = |issue: Issue| issue.key(key.as_str()).target(target.name.as_str());
+                self.out.advice.extend(advice.into_iter().map(name));
                 self.out.digest.add(&target.place, key, &entry, &identity);
                 self.insert(declaration, target, key, entry);
             }

@@ -202,22 +202,3 @@ impl JsonSchema for Version {
         json_schema!({ "const": 1 })
     }
 }
-
-/// Returns the JSON Schema of a whole file.
-pub(super) fn schema() -> serde_json::Value {
-    let mut schema = schemars::schema_for!(File).to_value();
-    let mut layer = schema["$defs"]["Entry"].clone();
-    if let Some(properties) = layer.get_mut("properties").and_then(|properties| properties.as_object_mut()) {
-        CHOOSING.iter().for_each(|name| {
-            properties.remove(*name);
-        });
-    }
-    layer["description"] = "Fields of an entry for some targets.".into();
-    if let Some(layer) = layer.as_object_mut() {
-        layer.remove("examples");
-    }
-    schema["$defs"]["Layer"] = layer;
-    let layers = &mut schema["$defs"]["Entry"]["properties"]["per_target"]["additionalProperties"];
-    *layers = serde_json::json!({ "anyOf": [{ "$ref": "#/$defs/Layer" }, { "type": "null" }] });
-    schema
-}

@@ -7,6 +7,7 @@
 //!
 //! Everything is pure but `read.rs`. Every problem is found in one go, says where it stands, and shows no value.
 
+mod ai_chat;
 mod content;
 mod de;
 mod digest;
@@ -20,6 +21,7 @@ mod problem;
 mod read;
 mod render;
 mod scalar;
+mod schema;
 mod source;
 mod targets;
 mod tree;
@@ -30,12 +32,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use repin_provider::Owner;
+use repin_provider::{Key, Owner, Secret};
 use serde::de::DeserializeOwned;
 
 pub use problem::{Excerpt, Invalid, Location, Problem};
 
-use crate::model::desired::{Desired, Identity, Policy, Target};
+use crate::model::desired::{Desired, EntryKind, Identity, Policy, Target};
 use entries::{Context, Resolved};
 use problem::Issue;
 use source::Sources;
@@ -80,7 +82,7 @@ pub fn load(request: &Request) -> Result<Desired, Invalid> {
         .and_then(|root| desired(&root, request, &sources, &mut issues));
     match desired {
         Some(desired) if issues.is_empty() => Ok(desired),
-        _ => Err(problem::finish(issues, &sources)),
+        _ => Err(Invalid { problems: problem::finish(issues, &sources) }),
     }
 }
 
@@ -98,13 +100,27 @@ pub fn load_identity(request: &Request) -> Result<Identity, Invalid> {
         .and_then(|root| identity(&root, &sources, &mut issues));
     match identity {
         Some(identity) if issues.is_empty() => Ok(identity),
-        _ => Err(problem::finish(issues, &sources)),
+        _ => Err(Invalid { problems: problem::finish(issues, &sources) }),
     }
+}
+
+/// Reads a secret again from the source that its entry names, as a saved plan does when it is applied.
+///
+/// # Errors
+/// Says what is wrong with the source, never what it holds.
+pub fn read_secret(entry: &Key, kind: EntryKind, trim: bool, source: &str, env: &Env) -> Result<Secret, Problem> {
+    content::reread(kind, trim, source, env).map_err(|(message, hint)| Problem {
+        message,
+        hint,
+        location: None,
+        target: None,
+        key: Some(entry.to_string()),
+    })
 }
 
 /// Returns the JSON Schema of a file.
 pub fn schema() -> serde_json::Value {
-    file::schema()
+    schema::schema()
 }
 
 /// Reads and merges all files. Flaws inside the sections in `tolerant` are passed over where the rest stays readable.
@@ -236,7 +252,7 @@ fn assemble(
     resolved: Resolved,
     sources: &Sources,
 ) -> Desired {
-    let Resolved { mut entries, digest, values } = resolved;
+    let Resolved { mut entries, digest, values, advice } = resolved;
     let places = declared.iter().map(|target| (&target.place, &target.config));
     let digest = digest.finish(name.as_str(), places, &policy, &forget);
     let paths: BTreeSet<_> = sources.paths().chain(values.paths()).map(Path::to_owned).collect();
@@ -247,7 +263,8 @@ fn assemble(
             (name.clone(), Target { name, config, entries })
         })
         .collect();
-    Desired { name, targets, policy, forget, digest, sources: paths.into_iter().collect() }
+    let warnings = problem::finish(advice, sources);
+    Desired { name, targets, policy, forget, digest, warnings, sources: paths.into_iter().collect() }
 }
 
 fn missing(root: &Node, field: &str) -> Issue {

@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::ai_chat;
 use super::json;
 use super::problem::Issue;
 use super::render;
@@ -27,6 +28,8 @@ pub(super) fn content_type(kind: EntryKind) -> Option<&'static str> {
 pub(super) struct Rendered {
     pub(super) text: String,
     pub(super) canonical: String,
+    /// What readers of the type may not understand.
+    pub(super) advice: Vec<Issue>,
 }
 
 /// Renders a value that stands in the file.
@@ -58,18 +61,19 @@ pub(super) fn from_node(kind: EntryKind, trim: bool, node: &Node) -> Result<Rend
 pub(super) fn from_text(kind: EntryKind, trim: bool, text: &str) -> Result<Rendered, String> {
     let text = if trim { without_newline(text) } else { text };
     match kind {
-        EntryKind::Text => Ok(Rendered { text: text.to_owned(), canonical: text.to_owned() }),
-        EntryKind::JsonString => {
-            let json = render::json_string(text);
-            Ok(Rendered { text: json.clone(), canonical: json })
-        }
+        EntryKind::Text => Ok(plain(text.to_owned())),
+        EntryKind::JsonString => Ok(plain(render::json_string(text))),
         EntryKind::KeyVaultReference => {
             let url = vault_url(text.trim())?;
-            let json = format!("{{\"uri\":{}}}", render::json_string(url));
-            Ok(Rendered { text: json.clone(), canonical: json })
+            Ok(plain(format!("{{\"uri\":{}}}", render::json_string(url))))
         }
         EntryKind::Json | EntryKind::FeatureFlag | EntryKind::AiChat | EntryKind::Ai => parsed(kind, text),
     }
+}
+
+/// Makes what is equal only where its text is, and of which there is nothing to say.
+fn plain(text: String) -> Rendered {
+    Rendered { canonical: text.clone(), text, advice: Vec::new() }
 }
 
 fn without_newline(text: &str) -> &str {
@@ -90,7 +94,8 @@ fn parsed(kind: EntryKind, text: &str) -> Result<Rendered, String> {
 
 fn from_json(kind: EntryKind, node: &Node) -> Result<Rendered, Issue> {
     check_shape(kind, node)?;
-    Ok(Rendered { text: render::json(node)?, canonical: render::canonical(node)? })
+    let advice = if kind == EntryKind::AiChat { ai_chat::advise(node) } else { Vec::new() };
+    Ok(Rendered { text: render::json(node)?, canonical: render::canonical(node)?, advice })
 }
 
 /// Checks what readers of a type rely on. App Configuration itself would take anything.

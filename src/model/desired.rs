@@ -7,6 +7,8 @@ use repin_provider::{Key, Owner, Place, TargetName, Tier, Value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::problem::Problem;
+
 /// What the file asks for.
 #[derive(Debug, Clone)]
 pub struct Desired {
@@ -20,6 +22,8 @@ pub struct Desired {
     pub forget: Vec<String>,
     /// Names this desired state: equal exactly where the file asks for the same, secrets by reference.
     pub digest: FileDigest,
+    /// What may not be what was meant, though it can be stored: for people, and without a say in what is done.
+    pub warnings: Vec<Problem>,
     /// What this was read from: the files, those that entries refer to, and the folders in which patterns look.
     pub sources: Vec<PathBuf>,
 }
@@ -83,6 +87,8 @@ pub struct Entry {
     /// Where the value came from, as a reference that may be shown: `env:NAME` or `file:PATH`; `None` where the value
     /// stands in the file.
     pub source: Option<String>,
+    /// Whether one final newline of what the source holds is dropped.
+    pub trim: bool,
     /// The content type to store: the type's, or the file's own; `None` where neither says.
     pub content_type: Option<String>,
     /// What to do with an item that is there and not ours.

@@ -5,4 +5,5 @@ pub mod desired;
 pub mod observed;
 pub mod outcome;
 pub mod plan;
+pub mod problem;
 pub mod release;

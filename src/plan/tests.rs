@@ -78,6 +78,7 @@ fn desired(file: &File) -> Desired {
         kind: EntryKind::Text,
         value: Value::Plain(format!("value {value}")),
         source: None,
+        trim: false,
         content_type: None,
         adopt: Adopt::Never,
         tier: None,
@@ -99,6 +100,7 @@ fn desired(file: &File) -> Desired {
         policy,
         forget: Vec::new(),
         digest: FileDigest(format!("{file:?}")),
+        warnings: Vec::new(),
         sources: Vec::new(),
     }
 }

@@ -131,6 +131,9 @@ fn describe_desired(desired: &Desired) -> String {
     if !desired.forget.is_empty() {
         writeln!(out, "forget {:?}", desired.forget).unwrap();
     }
+    for warning in &desired.warnings {
+        writeln!(out, "warning {warning}").unwrap();
+    }
     for source in &desired.sources {
         writeln!(out, "source {}", source.display()).unwrap();
     }

@@ -1,7 +1,8 @@
 """What the independent checks share: both clouds of the emulator, peers, the program, and the closing table.
 
-A module says what it checks and by what in `SUITE` and `PEER`. A test that accepts a known difference between a peer and
-the documented service records it with the `difference` fixture, so that the table counts it.
+A module says what it checks and by what in `SUITE` and `PEER`; a test may say so for itself, with the attribute `suite`
+of its function. A test that accepts a known difference between a peer and the documented service records it with the
+`difference` fixture, so that the table counts it.
 """
 
 import json
@@ -59,6 +60,16 @@ def difference(request):
     return record
 
 
+@pytest.fixture
+def cases(request):
+    """Says that this test stands for many cases: `cases(all, passed)`."""
+
+    def record(count, passed):
+        request.node.user_properties.append(("cases", {"cases": count, "passed": passed}))
+
+    return record
+
+
 # --- the closing table ------------------------------------------------------------------------------------------------
 
 TABLE = pytest.StashKey()
@@ -70,9 +81,8 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        module = item.module
-        peer = module.PEER.format_map(Versions())
-        item.user_properties.append(("suite", (module.SUITE, peer)))
+        suite, peer = getattr(item.function, "suite", (item.module.SUITE, item.module.PEER))
+        item.user_properties.append(("suite", (suite, peer.format_map(Versions()))))
 
 
 class Versions(dict):
@@ -99,9 +109,9 @@ def pytest_terminal_summary(terminalreporter):
     for report in REPORTS:
         properties = Counter(name for name, _ in report.user_properties)
         suite = dict(report.user_properties)["suite"]
+        cases = dict(report.user_properties).get("cases", {"cases": 1, "passed": int(report.outcome == "passed")})
         row = rows.setdefault(suite, Counter())
-        row["cases"] += 1
-        row["passed"] += report.outcome == "passed"
+        row.update(cases)
         row["differences"] += properties["difference"]
     if not rows:
         return

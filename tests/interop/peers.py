@@ -19,6 +19,7 @@ ACCOUNT = "111122223333"
 REGION = "eu-west-1"
 KMS_ALIAS = "alias/ai-config"
 PATIENCE = 30.0
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Process:
@@ -58,7 +59,25 @@ def aws_client(service, endpoint, key, secret, region, config):
     )
 
 
-class Emulator(Process):
+class AwsPeer(Process):
+    """A process that serves Parameter Store at `endpoint`."""
+
+    name: str
+    endpoint: str
+    # What programs that look at neither are given.
+    credentials = ("AKIAPEER000000000000", "peer")
+
+    def client(self, service, region=REGION, config=None):
+        """A boto3 client."""
+        return aws_client(service, self.endpoint, *self.credentials, region, config)
+
+    @property
+    def account(self):
+        """The account that callers are of."""
+        return self.client("sts").get_caller_identity()["Account"]
+
+
+class Emulator(AwsPeer):
     """Both clouds of `repin emulator`, in memory."""
 
     name = "repin emulator"
@@ -70,21 +89,26 @@ class Emulator(Process):
         if not line:
             raise RuntimeError(f"the emulator printed nothing and ended with {self.child.wait()}")
         said = json.loads(line)
-        self.aws, self.azure = said["aws"], said["azure"]
-        self.connection_string = self.azure["connection_string"]
+        aws, azure = said["aws"], said["azure"]
+        self.endpoint, self.azure_endpoint = aws["endpoint_url"], azure["endpoint"]
+        self.credentials = aws["access_key_id"], aws["secret_access_key"]
+        self.connection_string = azure["connection_string"]
 
-    def store(self, name):
-        """The connection string of a store of its own: the id of the access key names the store."""
-        return re.sub(r"Id=[^;]*", f"Id={name}", self.connection_string)
+    @property
+    def azure_address(self):
+        """Host and port of the App Configuration half."""
+        return self.azure_endpoint.removeprefix("http://")
 
-    def client(self, service, region=REGION, config=None):
-        """A boto3 client of the AWS half."""
-        aws = self.aws
-        key, secret = aws["access_key_id"], aws["secret_access_key"]
-        return aws_client(service, aws["endpoint_url"], key, secret, region, config)
+    def store(self, name, address=None):
+        """The connection string of a store of its own: the id of the access key names the store.
+
+        With an address, for a client that is to go by way of it.
+        """
+        text = re.sub(r"Id=[^;]*", f"Id={name}", self.connection_string)
+        return text.replace(self.azure_address, address) if address else text
 
 
-class Moto(Process):
+class Moto(AwsPeer):
     """A moto server."""
 
     name = "moto"
@@ -101,9 +125,30 @@ class Moto(Process):
         )
         wait_for_http(f"{self.endpoint}/moto-api/", self.child)
 
-    def client(self, service, region=REGION, config=None):
-        """A boto3 client; who asks makes no difference to moto."""
-        return aws_client(service, self.endpoint, "AKIAMOTO0000000000000", "moto", region, config)
+
+class Ministack(AwsPeer):
+    """A ministack server."""
+
+    name = "ministack"
+
+    def __init__(self):
+        port = free_port()
+        self.endpoint = f"http://127.0.0.1:{port}"
+        super().__init__(
+            [Path(sys.executable).with_name("ministack")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # It would listen to everybody.
+            env=clean_environment(GATEWAY_PORT=str(port), BIND_HOST="127.0.0.1"),
+        )
+        wait_for_http(self.endpoint, self.child)
+
+
+def run_cargo_test(target, *arguments, **environment):
+    """Runs one test target that is ignored where nobody prepared what it needs."""
+    # Over the whole workspace: with other features than the tests had, half of it would be built anew.
+    command = ["cargo", "test", "--workspace", "--locked", "--test", target, "--", "--ignored", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False)
 
 
 def run_node(script, given=""):

@@ -5,7 +5,7 @@ import subprocess
 
 from azure.appconfiguration import AzureAppConfigurationClient
 
-from peers import ACCOUNT, KMS_ALIAS, REGION, clean_environment
+from peers import KMS_ALIAS, REGION, clean_environment
 
 PREFIX = "/ai/interop"
 KEY_PREFIX = "interop"
@@ -31,32 +31,33 @@ class Ran:
 
 
 class World:
-    """One owner with a target on each cloud."""
+    """One owner with a target on each cloud; or on one of AWS alone, with another program in its place."""
 
-    def __init__(self, repin, emulator, folder, name="interop"):
+    def __init__(self, repin, emulator, folder, name="interop", aws=None, prefix=PREFIX):
         self.repin, self.emulator, self.folder, self.name = repin, emulator, folder, name
-        self.ssm = emulator.client("ssm")
+        self.aws, self.prefix, self.aws_alone = aws or emulator, prefix, aws is not None
+        self.ssm = self.aws.client("ssm")
         self.azure = AzureAppConfigurationClient.from_connection_string(emulator.connection_string, retry_total=0)
 
     def entries(self, entries, more_targets=None):
         """Writes the file; `more_targets` are like the one named azure, but for the members given."""
         azure = {
             "provider": "azure-app-configuration",
-            "endpoint": self.emulator.azure["endpoint"],
+            "endpoint": self.emulator.azure_endpoint,
             "prefix": KEY_PREFIX,
             "label": LABEL,
             "connection_string": {"env": "AZURE_CONNECTION"},
         }
         aws = {
             "provider": "aws-ssm",
-            "account": ACCOUNT,
+            "account": self.aws.account,
             "region": REGION,
-            "prefix": PREFIX,
+            "prefix": self.prefix,
             "kms_key": KMS_ALIAS,
-            "endpoint_url": self.emulator.aws["endpoint_url"],
+            "endpoint_url": self.aws.endpoint,
         }
         more = {name: azure | members for name, members in (more_targets or {}).items()}
-        targets = {"aws-eu": aws, "azure": azure} | more
+        targets = {"aws-eu": aws} if self.aws_alone else {"aws-eu": aws, "azure": azure} | more
         wanted = {"version": 1, "name": self.name, "targets": targets, "entries": entries}
         self.file.write_text(json.dumps(wanted, indent=2), encoding="utf-8")
 
@@ -67,9 +68,10 @@ class World:
 
     def run(self, *arguments):
         """Runs the program."""
+        key, secret = self.aws.credentials
         environment = clean_environment(
-            AWS_ACCESS_KEY_ID=self.emulator.aws["access_key_id"],
-            AWS_SECRET_ACCESS_KEY=self.emulator.aws["secret_access_key"],
+            AWS_ACCESS_KEY_ID=key,
+            AWS_SECRET_ACCESS_KEY=secret,
             AWS_EC2_METADATA_DISABLED="true",
             AZURE_CONNECTION=self.emulator.connection_string,
             INTEROP_SECRET=SECRET,
@@ -82,7 +84,7 @@ class World:
 
     def parameter(self, key, **more):
         """Reads a parameter by its whole name, as services do."""
-        return self.ssm.get_parameter(Name=f"{PREFIX}/{key}", **more)["Parameter"]
+        return self.ssm.get_parameter(Name=f"{self.prefix}/{key}", **more)["Parameter"]
 
     def setting(self, key):
         """Reads a key-value."""

@@ -7,7 +7,7 @@ use repin_provider::{Content, Key, Owner, Refusal};
 
 use crate::{Config, CredentialKind, SecretSource, Serve};
 
-/// The largest key-value in bytes: key, label, content type, value and tags together.
+/// The largest key-value in bytes: key, label, content type, value, tags and other metadata together.
 const MAX_ITEM: usize = 10 * 1024;
 /// The largest snapshot in bytes.
 const MAX_SNAPSHOT: usize = 1024 * 1024;
@@ -17,10 +17,17 @@ const MAX_NAME: usize = 256;
 const OWNER_TAG: &str = "repin:owner";
 /// What keys of the ledger begin with.
 const LEDGER: &str = ".repin/";
+/// What keys of feature flags begin with; readers list flags by it (concept page on feature flags; `featureFlagPrefix`
+/// of @azure/app-configuration 1.12.1).
+const FLAGS: &str = ".appconfig.featureflag/";
+/// The media type of a feature flag.
+const FLAG_TYPE: &str = "application/vnd.microsoft.appconfig.ff+json";
 
 /// Returns everything about one entry that the store would refuse, or would keep differently from what was meant.
 pub fn audit(config: &Config, key: &Key, content: &Content) -> Vec<Refusal> {
-    let mut refusals = audit_key(&native_name(config, key));
+    let name = native_name(config, key);
+    let mut refusals = audit_key(&name);
+    refusals.extend(audit_flag(config, &name, content));
     refusals.extend(audit_tags(content));
     if content.value.is_secret() {
         refusals.push(refusal(
@@ -38,19 +45,23 @@ pub fn audit(config: &Config, key: &Key, content: &Content) -> Vec<Refusal> {
     let size = size(config, key, content);
     if size > MAX_ITEM {
         refusals.push(refusal(
-            format!("{size} bytes with key, label, content type and tags; App Configuration holds {MAX_ITEM}"),
+            format!(
+                "{size} bytes with key, label, content type, description and tags; App Configuration holds {MAX_ITEM}"
+            ),
             "split it, or keep it where objects are kept and store where that is",
         ));
     }
     refusals
 }
 
-/// Returns the bytes that count against the store's limits: key, label, content type, value and tags.
+/// Returns the bytes that count against the store's limits: key, label, content type, value, tags and what else is
+/// written with it.
 pub fn size(config: &Config, key: &Key, content: &Content) -> usize {
     let tags: usize = content.tags.iter().map(|(name, value)| name.len() + value.len()).sum();
     native_name(config, key).len()
         + config.label.as_ref().map_or(0, String::len)
         + content.content_type.as_ref().map_or(0, String::len)
+        + content.description.as_ref().map_or(0, String::len)
         + content.value.expose().len()
         + tags
         + OWNER_TAG.len()
@@ -151,6 +162,57 @@ fn audit_key(name: &str) -> Vec<Refusal> {
     refusals
 }
 
+/// Refuses a flag that no reader would find, and what readers would take for a flag and find none.
+///
+/// The store keeps either without a word.
+fn audit_flag(config: &Config, name: &str, content: &Content) -> Option<Refusal> {
+    match (name.strip_prefix(FLAGS), is_flag(content)) {
+        (Some(id), true) => audit_flag_id(id, content),
+        (None, true) => Some(refusal(
+            format!("readers look for feature flags only under `{FLAGS}`, and this would be `{name}`"),
+            flag_way_out(config, content),
+        )),
+        (Some(_), false) => Some(refusal(
+            format!("keys that begin with `{FLAGS}` are for feature flags, and this is none"),
+            "use `type: feature-flag`, or rename the entry",
+        )),
+        (None, false) => None,
+    }
+}
+
+fn is_flag(content: &Content) -> bool {
+    let content_type = content.content_type.as_deref().unwrap_or_default();
+    content_type.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case(FLAG_TYPE))
+}
+
+fn flag_way_out(config: &Config, content: &Content) -> String {
+    let id = flag_id(content).unwrap_or_else(|| "ID".to_owned());
+    if config.prefix.is_empty() {
+        return format!("call the entry `{FLAGS}{id}`");
+    }
+    format!(
+        "send it, by `targets`, to another target of this store: one with `prefix: {}`, where the entry is called \
+         `{id}`, or one without `prefix`, where it is called `{FLAGS}{id}`; where only code of yours reads it, `type: \
+         json` will do",
+        FLAGS.trim_end_matches('/'),
+    )
+}
+
+/// Checks that the flag is called what its key says: libraries know it by the one, tools and the portal by the other.
+fn audit_flag_id(id: &str, content: &Content) -> Option<Refusal> {
+    let within = flag_id(content);
+    if !id.is_empty() && within.as_deref() == Some(id) {
+        return None;
+    }
+    let within = within.map_or_else(|| "has no `id`".to_owned(), |within| format!("has the `id` `{within}`"));
+    Some(refusal(format!("the key names the feature flag `{id}`, and its value {within}"), "make the two the same"))
+}
+
+fn flag_id(content: &Content) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(content.value.plain()?).ok()?;
+    Some(value.get("id")?.as_str()?.to_owned())
+}
+
 fn audit_tags(content: &Content) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     for (name, value) in &content.tags {
@@ -229,6 +291,8 @@ mod tests {
         let filled = |size: usize| Content { value: Value::Plain("x".repeat(size)), ..tagged.clone() };
         assert!(found(&config(), "k", &filled(10_240 - rest)).is_empty());
         refuses(&config(), "k", &filled(10_241 - rest), "10241 bytes");
+        let described = Content { description: Some("why".into()), ..filled(10_240 - rest) };
+        refuses(&config(), "k", &described, "10243 bytes");
     }
 
     #[test]
@@ -239,6 +303,37 @@ mod tests {
         refuses(&root, "..", &content("x"), "neither");
         refuses(&root, ".repin/x", &content("x"), "ledger");
         assert!(found(&config(), "..", &content("x")).is_empty(), "the prefix makes it another key");
+    }
+
+    #[test]
+    fn flags_are_where_readers_look_for_them() {
+        let flag = |value: &str| Content {
+            content_type: Some("application/vnd.microsoft.appconfig.ff+json;charset=utf-8".into()),
+            ..content(value)
+        };
+        let root = Config { prefix: String::new(), ..config() };
+        assert!(found(&root, ".appconfig.featureflag/beta", &flag(r#"{"id":"beta"}"#)).is_empty());
+        assert!(found(&root, ".appconfig.featureflag/a/b", &flag(r#"{"id":"a/b"}"#)).is_empty());
+        let flags = Config { prefix: ".appconfig.featureflag".into(), ..config() };
+        assert!(found(&flags, "beta", &flag(r#"{"id":"beta"}"#)).is_empty());
+        refuses(&flags, "beta", &flag(r#"{"id":"gamma"}"#), "names the feature flag `beta`");
+        refuses(&root, ".appconfig.featureflag/beta", &flag(r#"{"id":"Beta"}"#), "has the `id` `Beta`");
+        refuses(&root, ".appconfig.featureflag/beta", &flag("{}"), "has no `id`");
+        refuses(&root, ".appconfig.featureflag/beta", &content("{}"), "this is none");
+        refuses(&root, "flags/beta", &flag(r#"{"id":"beta"}"#), "and this would be `flags/beta`");
+        let odd = Content { content_type: Some("Application/VND.microsoft.appconfig.ff+JSON".into()), ..content("{}") };
+        refuses(&root, "beta", &odd, "only under");
+
+        let key = Key::parse(".appconfig.featureflag/beta").expect("a key");
+        let refusals = audit(&config(), &key, &flag(r#"{"id":"beta"}"#));
+        assert!(refusals[0].message.contains("this would be `assistant/.appconfig.featureflag/beta`"), "{refusals:?}");
+        let hint = refusals[0].hint.as_deref().expect("the ways out");
+        assert!(
+            hint.contains("`.appconfig.featureflag/beta`") && hint.contains("`prefix: .appconfig.featureflag`"),
+            "{hint}"
+        );
+        let refusals = audit(&root, &Key::parse("flags/beta").expect("a key"), &flag("{}"));
+        assert_eq!(refusals[0].hint.as_deref(), Some("call the entry `.appconfig.featureflag/ID`"));
     }
 
     #[test]

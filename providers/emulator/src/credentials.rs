@@ -21,6 +21,45 @@ pub const APPCONFIG_ID: &str = "emulator";
 /// The HMAC secret of every App Configuration store, in base64.
 pub const APPCONFIG_SECRET: &str = "ZW11bGF0b3Itbm90LWEtcmVhbC1zZWNyZXQtMDEyMzQ=";
 
+/// The one tenant of the emulated Microsoft Entra ID.
+pub const ENTRA_TENANT_ID: &str = "0e0e0e0e-0000-4000-8000-00000000000a";
+
+/// The application that is App Configuration Data Owner. The managed identity of a host is this one, too.
+pub const ENTRA_CLIENT_ID: &str = "0e0e0e0e-0000-4000-8000-000000000001";
+
+/// The application that is App Configuration Data Reader.
+pub const ENTRA_READER_ID: &str = "0e0e0e0e-0000-4000-8000-000000000002";
+
+/// The application that has no role.
+pub const ENTRA_STRANGER_ID: &str = "0e0e0e0e-0000-4000-8000-000000000003";
+
+/// The client secret of every application.
+pub const ENTRA_CLIENT_SECRET: &str = "emulator~not-a-real-client-secret";
+
+/// What `X-IDENTITY-HEADER` must hold: the environment variable `IDENTITY_HEADER` of App Service.
+pub const IDENTITY_HEADER: &str = "emulator-not-a-real-identity-header";
+
+/// What `Authorization` must hold for container credentials: `AWS_CONTAINER_AUTHORIZATION_TOKEN`.
+pub const CONTAINER_TOKEN: &str = "emulator-not-a-real-container-token";
+
+/// What an application may do in the App Configuration store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AzureRole {
+    Owner,
+    Reader,
+    None,
+}
+
+/// Returns the role of an application, if there is one of this client id.
+pub(crate) fn role_of(client_id: &str) -> Option<AzureRole> {
+    match client_id {
+        ENTRA_CLIENT_ID => Some(AzureRole::Owner),
+        ENTRA_READER_ID => Some(AzureRole::Reader),
+        ENTRA_STRANGER_ID => Some(AzureRole::None),
+        _ => None,
+    }
+}
+
 /// Returns the access key id of an account: `AKIAREPIN` and its 12 digits.
 pub fn access_key_id(account: &str) -> String {
     format!("{ACCESS_KEY_PREFIX}{account}")

@@ -1,7 +1,7 @@
 //! Both halves, started and stopped together.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +14,11 @@ use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::credentials::{self, APPCONFIG_ID, APPCONFIG_SECRET, DEFAULT_ACCOUNT, DEFAULT_REGION};
 use crate::faults::Faults;
+use crate::identity::token::Tokens;
+use crate::identity::{Identity, service_account};
 use crate::persist::{Persist, PersistError};
 use crate::server::{Half, Seam, serve};
+use crate::tls::{Tls, TlsError};
 
 /// The file, in the emulator's folder, that holds all data.
 const DATA_FILE: &str = "emulator.redb";
@@ -29,7 +32,11 @@ pub struct Options {
     pub aws: SocketAddr,
     /// Where the App Configuration half listens; port 0 takes a free one.
     pub azure: SocketAddr,
-    /// The clock of both.
+    /// Where tokens and credentials are handed out: Entra, managed identities, containers. Port 0 takes a free one.
+    pub identity: SocketAddr,
+    /// Whether everything is served over TLS, and nothing without. [`Emulator::ca_certificate`] is what to trust.
+    pub tls: bool,
+    /// The clock of everything.
     pub clock: Clock,
     /// What requests meet.
     pub faults: Faults,
@@ -66,6 +73,8 @@ impl Default for Options {
             dir: None,
             aws: any_port,
             azure: any_port,
+            identity: any_port,
+            tls: false,
             clock: Clock::system(),
             faults: Faults::default(),
             account: DEFAULT_ACCOUNT.to_owned(),
@@ -104,6 +113,12 @@ pub enum StartError {
     /// The data cannot be opened or read.
     #[error("cannot open the emulator's data")]
     Data(#[from] PersistError),
+    /// TLS was asked for and cannot be served.
+    #[error("cannot set up TLS")]
+    Tls(#[from] TlsError),
+    /// The system has no randomness for keys.
+    #[error("the system has no randomness")]
+    Randomness,
 }
 
 /// Both emulated clouds, running. They stop when this is dropped.
@@ -111,6 +126,9 @@ pub enum StartError {
 pub struct Emulator {
     aws_address: SocketAddr,
     azure_address: SocketAddr,
+    identity_address: SocketAddr,
+    tls: Option<Tls>,
+    tokens: Tokens,
     account: String,
     region: String,
     clock: Clock,
@@ -123,7 +141,7 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Starts both halves. Must run inside a tokio runtime.
+    /// Starts everything. Must run inside a tokio runtime.
     ///
     /// # Errors
     /// An address that is not loopback or is taken, an odd account, data that another emulator uses.
@@ -135,11 +153,20 @@ impl Emulator {
         }
         let (aws_listener, aws_address) = listen(options.aws).await?;
         let (azure_listener, azure_address) = listen(options.azure).await?;
+        let (identity_listener, identity_address) = listen(options.identity).await?;
         let persist = match &options.dir {
             Some(dir) => Persist::open(dir, DATA_FILE)?,
             None => Persist::in_memory()?,
         };
-        let seam = Seam { clock: options.clock, counters: Counters::default(), faults: options.faults };
+        // The folder is ours alone from here on.
+        let tls = options.tls.then(|| Tls::open(options.dir.as_deref())).transpose()?;
+        let tokens = Tokens::random().ok_or(StartError::Randomness)?;
+        let seam = Seam {
+            clock: options.clock,
+            counters: Counters::default(),
+            faults: options.faults,
+            tls: tls.as_ref().map(|tls| tls.acceptor.clone()),
+        };
         let aws = Aws::new(AwsOptions {
             clock: seam.clock.clone(),
             counters: seam.counters.clone(),
@@ -150,23 +177,38 @@ impl Emulator {
             short_pages: options.short_pages,
             read_lag: options.ssm_read_lag,
             rates: options.rates,
+            tokens: tokens.clone(),
         })?;
         let appconfig = AppConfig::new(AppConfigOptions {
             rates: options.azure_rates,
             retention: options.revision_retention,
             provisioning: options.snapshot_provisioning,
             stale_reads: options.stale_reads,
+            tokens: Some(tokens.clone()),
+            tls: options.tls,
             ..AppConfigOptions::new(seam.clock.clone(), seam.counters.clone(), persist.clone())
         })?;
         let azure =
             Half { router: router(Arc::clone(&appconfig)), identify: appconfig::identify, refusal: appconfig::refusal };
+        let identity = Identity {
+            clock: seam.clock.clone(),
+            counters: seam.counters.clone(),
+            tokens: tokens.clone(),
+            aws: Arc::clone(&aws),
+            account: options.account.clone(),
+            scheme: scheme(tls.as_ref()),
+        };
         let tasks = vec![
             tokio::spawn(serve(aws_listener, aws.half(), seam.clone())),
             tokio::spawn(serve(azure_listener, azure, seam.clone())),
+            tokio::spawn(serve(identity_listener, Arc::new(identity).half(), seam.clone())),
         ];
         Ok(Self {
             aws_address,
             azure_address,
+            identity_address,
+            tls,
+            tokens,
             account: options.account,
             region: options.region.unwrap_or_else(|| DEFAULT_REGION.to_owned()),
             clock: seam.clock,
@@ -178,14 +220,44 @@ impl Emulator {
         })
     }
 
-    /// Returns the endpoint of every AWS service: `http://127.0.0.1:PORT`.
+    /// Returns the endpoint of every AWS service: `http://127.0.0.1:PORT`, or with TLS `https://`.
     pub fn aws_endpoint(&self) -> String {
-        format!("http://{}", self.aws_address)
+        self.endpoint(self.aws_address)
     }
 
-    /// Returns the endpoint of the App Configuration store: `http://127.0.0.1:PORT`.
+    /// Returns the endpoint of the App Configuration store: `http://127.0.0.1:PORT`, or with TLS `https://`.
     pub fn azure_endpoint(&self) -> String {
-        format!("http://{}", self.azure_address)
+        self.endpoint(self.azure_address)
+    }
+
+    /// Returns the endpoint of what hands out tokens and credentials: `http://127.0.0.1:PORT`, or with TLS `https://`.
+    ///
+    /// It is the authority of Entra (`AZURE_AUTHORITY_HOST`). Below it are `/msi/token` (`IDENTITY_ENDPOINT`),
+    /// `/metadata/identity/oauth2/token` and `/credentials` (`AWS_CONTAINER_CREDENTIALS_FULL_URI`).
+    pub fn identity_endpoint(&self) -> String {
+        self.endpoint(self.identity_address)
+    }
+
+    fn endpoint(&self, address: SocketAddr) -> String {
+        format!("{}://{address}", scheme(self.tls.as_ref()))
+    }
+
+    /// Returns the certificate, in PEM, that clients must trust; nothing without TLS.
+    pub fn ca_certificate(&self) -> Option<&str> {
+        self.tls.as_ref().map(|tls| tls.authority.as_str())
+    }
+
+    /// Returns the file of that certificate, where there is TLS and a folder.
+    pub fn ca_certificate_path(&self) -> Option<&Path> {
+        self.tls.as_ref()?.path.as_deref()
+    }
+
+    /// Makes a token of a service account, good for an hour, as a cluster mounts it into pods.
+    ///
+    /// Entra takes one for `api://AzureADTokenExchange`, STS for `sts.amazonaws.com`, and `/credentials` for
+    /// `pods.eks.amazonaws.com`.
+    pub fn service_account_token(&self, audience: &str) -> String {
+        service_account::issue(&self.tokens, audience, self.clock.now())
     }
 
     /// Returns the connection string of the App Configuration store.
@@ -262,6 +334,10 @@ impl Drop for Emulator {
             task.abort();
         }
     }
+}
+
+fn scheme(tls: Option<&Tls>) -> &'static str {
+    if tls.is_some() { "https" } else { "http" }
 }
 
 /// Binds one address, if nobody else can reach it.

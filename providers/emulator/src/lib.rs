@@ -8,12 +8,23 @@ pub mod counters;
 pub mod credentials;
 mod emulator;
 pub mod faults;
+mod identity;
 pub mod persist;
 mod server;
+mod tls;
 
 pub use aws::{KmsKey, Rates};
 pub use clock::Clock;
 pub use counters::{Call, Counters};
 pub use emulator::{Emulator, Options, StartError};
 pub use faults::{Fault, Faults};
+pub use identity::token::Tokens;
 pub use persist::{Change, Persist, PersistError};
+pub use tls::TlsError;
+
+/// Returns random bytes; nothing where the system has none.
+fn random_bytes<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).ok()?;
+    Some(bytes)
+}

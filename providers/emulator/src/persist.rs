@@ -211,7 +211,8 @@ fn definition(table: &str) -> TableDefinition<'_, &'static str, &'static [u8]> {
     TableDefinition::new(table)
 }
 
-fn create_private_dir(dir: &Path) -> io::Result<()> {
+/// Creates a folder for this user only, unless it is there.
+pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

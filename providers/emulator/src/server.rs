@@ -18,8 +18,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::clock::Clock;
 use crate::counters::{Call, Counters};
@@ -56,11 +58,13 @@ pub(crate) struct Refusal {
 }
 
 /// What both halves share.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Seam {
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
     pub(crate) faults: Faults,
+    /// Where there is one, nothing else than TLS is spoken.
+    pub(crate) tls: Option<TlsAcceptor>,
 }
 
 /// The connection is to be closed without an answer. hyper drops the socket when a service fails.
@@ -89,6 +93,17 @@ pub(crate) async fn serve(listener: TcpListener, half: Half, seam: Seam) {
 async fn converse(stream: TcpStream, half: Half, seam: Seam) {
     // Small answers must not wait for each other; without it a failing setting only costs speed.
     let _ = stream.set_nodelay(true);
+    match seam.tls.clone() {
+        None => exchange(stream, half, seam).await,
+        Some(tls) => match tls.accept(stream).await {
+            Ok(stream) => exchange(stream, half, seam).await,
+            // A client that does not trust the authority, or does not speak TLS.
+            Err(error) => tracing::debug!(%error, "no TLS with a client"),
+        },
+    }
+}
+
+async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin, half: Half, seam: Seam) {
     let service = service_fn(move |request| answer(request, half.clone(), seam.clone()));
     // No timeout on idle connections: clients keep them for later, and a test may have stopped the runtime's clock.
     let connection = hyper::server::conn::http1::Builder::new()

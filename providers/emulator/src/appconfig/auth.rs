@@ -1,4 +1,4 @@
-//! HMAC-SHA256 requests, verified over the request target exactly as it came.
+//! HMAC-SHA256 requests, verified over the request target exactly as it came; and access tokens.
 //!
 //! The credential id names the store, so that one listener serves several: `Id=contoso` reads and writes the store
 //! `contoso`, `Id=contoso:ro` only reads it. Every store has the same, documented secret.
@@ -12,7 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::date;
 use super::reply::Refused;
-use crate::credentials::APPCONFIG_SECRET;
+use crate::credentials::{APPCONFIG_ID, APPCONFIG_SECRET, AzureRole};
+use crate::identity::entra::role_in_store;
+use crate::identity::token::Tokens;
 
 const SCHEME: &str = "HMAC-SHA256";
 const MS_DATE: &str = "x-ms-date";
@@ -32,7 +34,16 @@ const MAX_STORE_NAME: usize = 50;
 pub(crate) struct Caller {
     /// The store the credential belongs to.
     pub(crate) store: String,
-    pub(crate) read_only: bool,
+    pub(crate) access: Access,
+}
+
+/// What a caller may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    All,
+    Read,
+    /// An application without a role.
+    None,
 }
 
 /// The `Authorization` header, taken apart.
@@ -42,18 +53,40 @@ struct Token<'a> {
     signature: &'a str,
 }
 
-/// Verifies the signature of a request; `hosts` are those accepted, all if empty.
+/// Returns the access token of a request, if it has one.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = text(headers, header::AUTHORIZATION.as_str())?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then_some(token.trim())
+}
+
+/// Verifies an access token. It is good for the store [`APPCONFIG_ID`]: in Azure the host names the store.
+///
+/// # Errors
+///
+/// [`Refused::Token`] where it is forged, over, or for something else.
+pub(crate) fn verify_token(token: &str, tokens: Option<&Tokens>, now: Timestamp) -> Result<Caller, Refused> {
+    let role = tokens.and_then(|tokens| role_in_store(tokens, token, now)).ok_or(Refused::Token)?;
+    let access = match role {
+        AzureRole::Owner => Access::All,
+        AzureRole::Reader => Access::Read,
+        AzureRole::None => Access::None,
+    };
+    Ok(Caller { store: APPCONFIG_ID.to_owned(), access })
+}
+
+/// Verifies the signature of a request; `hosts` are those accepted, all if empty. Its date is fresh by any of the
+/// clocks: clients go by their host's, or by the dates of answers.
 ///
 /// # Errors
 ///
 /// [`Refused::Unauthorized`] with the documented description of what is wrong.
-pub(crate) fn verify(parts: &Parts, body: &[u8], hosts: &[String], now: Timestamp) -> Result<Caller, Refused> {
+pub(crate) fn verify(parts: &Parts, body: &[u8], hosts: &[String], clocks: &[Timestamp]) -> Result<Caller, Refused> {
     let Some(value) = text(&parts.headers, header::AUTHORIZATION.as_str()) else {
         return Err(Refused::Unauthorized(None));
     };
     let token = Token::parse(value)?;
     check_signed_headers(&token, &parts.headers)?;
-    check_date(&token, &parts.headers, now)?;
+    check_date(&token, &parts.headers, clocks)?;
     let caller = find_caller(token.credential, text(&parts.headers, "host"), hosts)?;
     check_signature(&token, parts)?;
     check_content(text(&parts.headers, CONTENT_HASH), body)?;
@@ -109,12 +142,12 @@ fn check_signed_headers(token: &Token<'_>, headers: &HeaderMap) -> Result<(), Re
     }
 }
 
-fn check_date(token: &Token<'_>, headers: &HeaderMap, now: Timestamp) -> Result<(), Refused> {
+fn check_date(token: &Token<'_>, headers: &HeaderMap, clocks: &[Timestamp]) -> Result<(), Refused> {
     let name = if token.signs(MS_DATE) { MS_DATE } else { "date" };
     let sent = text(headers, name).and_then(date::parse).ok_or_else(|| refused("Invalid access token date"))?;
-    match now.duration_since(sent).abs() > WINDOW {
-        true => Err(refused("The access token has expired")),
-        false => Ok(()),
+    match clocks.iter().any(|now| now.duration_since(sent).abs() <= WINDOW) {
+        true => Ok(()),
+        false => Err(refused("The access token has expired")),
     }
 }
 
@@ -123,13 +156,13 @@ fn find_caller(credential: &str, host: Option<&str>, hosts: &[String]) -> Result
     if !hosts.is_empty() && !host.is_some_and(accepted) {
         return Err(refused("Invalid Credential"));
     }
-    let (store, read_only) = match credential.strip_suffix(READ_ONLY) {
-        Some(store) => (store, true),
-        None => (credential, false),
+    let (store, access) = match credential.strip_suffix(READ_ONLY) {
+        Some(store) => (store, Access::Read),
+        None => (credential, Access::All),
     };
     let fits = (1..=MAX_STORE_NAME).contains(&store.len());
     match fits && store.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
-        true => Ok(Caller { store: store.to_owned(), read_only }),
+        true => Ok(Caller { store: store.to_owned(), access }),
         false => Err(refused("Invalid Credential")),
     }
 }

@@ -37,9 +37,10 @@ pub(crate) use request::identify;
 
 use crate::Clock;
 use crate::counters::{Call, Counters};
+use crate::identity::token::Tokens;
 use crate::persist::{Persist, PersistError};
 use crate::server::{Refusal, http_date};
-use auth::Caller;
+use auth::{Access, Caller};
 use exchange::Exchange;
 use model::{Rules, Store, View};
 use rates::Limiter;
@@ -74,6 +75,10 @@ pub struct AppConfigOptions {
     pub rates: Option<AppConfigRates>,
     /// How far reads lag behind writes for callers that do not send the sync token of the write.
     pub stale_reads: Option<Duration>,
+    /// Whose access tokens are good; nobody's if left out.
+    pub tokens: Option<Tokens>,
+    /// Whether it is served over TLS, as the addresses in answers then say.
+    pub tls: bool,
 }
 
 impl AppConfigOptions {
@@ -90,6 +95,8 @@ impl AppConfigOptions {
             max_snapshot_retention: 90 * DAY,
             rates: None,
             stale_reads: None,
+            tokens: None,
+            tls: false,
         }
     }
 }
@@ -104,6 +111,8 @@ pub struct AppConfig {
     rules: Rules,
     rates: Option<AppConfigRates>,
     stale_reads: Option<Duration>,
+    tokens: Option<Tokens>,
+    tls: bool,
     state: Mutex<Stores>,
     failures: Mutex<VecDeque<SnapshotFailure>>,
 }
@@ -136,6 +145,8 @@ impl AppConfig {
             },
             rates: options.rates,
             stale_reads: options.stale_reads,
+            tokens: options.tokens,
+            tls: options.tls,
             state: Mutex::new(Stores { stores, limiters: BTreeMap::new() }),
             failures: Mutex::default(),
         }))
@@ -153,12 +164,19 @@ impl AppConfig {
     /// Answers one request.
     fn answer(&self, parts: &Parts, body: &[u8]) -> Response {
         let now = self.clock.now();
-        let (reply, sync_token) = match auth::verify(parts, body, &self.hosts, self.clock.signing_now()) {
+        let (reply, sync_token) = match self.authenticate(parts, body, now) {
             Ok(caller) => self.answer_caller(&caller, parts, body, now),
             Err(refused) => (refused.into_reply(), token::sync("", 0)),
         };
         self.counters.record("appconfig", &identify(parts, body).operation, reply.status.as_u16());
         finish(reply.with(SYNC_TOKEN, &sync_token), parts.method != Method::HEAD, now)
+    }
+
+    fn authenticate(&self, parts: &Parts, body: &[u8], now: Timestamp) -> Result<Caller, Refused> {
+        match auth::bearer(&parts.headers) {
+            Some(token) => auth::verify_token(token, self.tokens.as_ref(), now),
+            None => auth::verify(parts, body, &self.hosts, &[self.clock.signing_now(), now]),
+        }
     }
 
     /// Answers one request of a known caller, with the sync token of his store.
@@ -204,7 +222,7 @@ impl AppConfig {
         now: Timestamp,
     ) -> Result<Reply, Refused> {
         let asked = Asked::parse(parts, body)?;
-        if caller.read_only && is_write(asked.method) {
+        if caller.access == Access::None || (caller.access == Access::Read && is_write(asked.method)) {
             return Err(Refused::Forbidden);
         }
         dispatch(&mut Exchange { app: self, asked: &asked, store_name: &caller.store, store, now })

@@ -15,6 +15,10 @@ pub(crate) const OPERATION_LOCATION: HeaderName = HeaderName::from_static("opera
 
 const PROBLEM: &str = "application/problem+json; charset=utf-8";
 
+/// What an access token that is not good is answered with (documented).
+const TOKEN_CHALLENGE: &str =
+    r#"HMAC-SHA256, Bearer error="invalid_token", error_description="Authorization token failed validation""#;
+
 /// An answer in the making.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -63,7 +67,9 @@ impl Reply {
 pub(crate) enum Refused {
     /// Not signed as it should be; the text is the `error_description`, none if nothing was presented.
     Unauthorized(Option<String>),
-    /// A read-only key wrote.
+    /// The access token is not good here.
+    Token,
+    /// A read-only key wrote, or an application lacks a role.
     Forbidden,
     NotFound,
     /// The resource has other methods, listed.
@@ -113,6 +119,7 @@ impl Refused {
             Self::Unauthorized(why) => {
                 Reply::empty(StatusCode::UNAUTHORIZED).with(header::WWW_AUTHENTICATE, &challenge(why.as_deref()))
             }
+            Self::Token => Reply::empty(StatusCode::UNAUTHORIZED).with(header::WWW_AUTHENTICATE, TOKEN_CHALLENGE),
             Self::Forbidden => Reply::empty(StatusCode::FORBIDDEN),
             Self::NotFound => Reply::empty(StatusCode::NOT_FOUND),
             Self::NotAllowed(methods) => Reply::empty(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, methods),

@@ -242,8 +242,9 @@ impl<'a> Asked<'a> {
     }
 
     /// Returns the absolute address of another resource of this store, as the client reached it.
-    pub(crate) fn absolute(&self, path_and_query: &str) -> String {
-        format!("http://{}{path_and_query}", self.header(&header::HOST).unwrap_or("localhost"))
+    pub(crate) fn absolute(&self, tls: bool, path_and_query: &str) -> String {
+        let scheme = if tls { "https" } else { "http" };
+        format!("{scheme}://{}{path_and_query}", self.header(&header::HOST).unwrap_or("localhost"))
     }
 
     /// Returns the relative address of the page that begins after a token.

@@ -96,7 +96,8 @@ pub(crate) fn create(exchange: &mut Exchange<'_>, name: &str) -> Result<Reply, R
     let snapshot = exchange.store.snapshot(name, exchange.now).ok_or(Refused::NotFound)?;
     let operation = format!("/operations?snapshot={}&api-version={}", encode(name), asked.version.as_str());
     let select = Select::snapshot(asked)?;
-    Ok(write(exchange, &select, StatusCode::CREATED, snapshot).with(OPERATION_LOCATION, &asked.absolute(&operation)))
+    Ok(write(exchange, &select, StatusCode::CREATED, snapshot)
+        .with(OPERATION_LOCATION, &asked.absolute(exchange.app.tls, &operation)))
 }
 
 /// Answers `PATCH /snapshots/{name}`: archives or recovers.

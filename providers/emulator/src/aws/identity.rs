@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::credentials::{SECRET_ACCESS_KEY, account_of};
+use crate::random_bytes;
 
 /// Who signed a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,10 +105,3 @@ impl Identities {
 
 /// How long an ended session is remembered, so that it is answered as expired and not as unknown.
 const GRACE: SignedDuration = SignedDuration::from_hours(24);
-
-/// Returns random bytes; nothing where the system has none.
-pub(crate) fn random_bytes<const N: usize>() -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    rand::fill(&mut bytes).ok()?;
-    Some(bytes)
-}

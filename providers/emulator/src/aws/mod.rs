@@ -34,6 +34,7 @@ use serde_json::Value;
 use self::context::{Behaviour, Context, Place};
 use self::error::{AwsError, Result};
 use self::identity::Identities;
+pub(crate) use self::identity::Session;
 use self::kms::Kms;
 use self::query::{Form, Xml};
 use self::rates::Limiter;
@@ -42,6 +43,7 @@ use self::sigv4::Signed;
 use self::ssm::Ssm;
 use crate::clock::Clock;
 use crate::counters::{Call, Counters};
+use crate::identity::token::Tokens;
 use crate::persist::{Persist, PersistError};
 use crate::server::{Half, MAX_BODY, Operation, Refusal};
 
@@ -57,6 +59,8 @@ pub(crate) struct AwsOptions {
     pub(crate) short_pages: bool,
     pub(crate) read_lag: Option<Duration>,
     pub(crate) rates: Option<Rates>,
+    /// What service account tokens are checked with.
+    pub(crate) tokens: Tokens,
 }
 
 /// A KMS key that is there from the start.
@@ -76,6 +80,7 @@ pub(crate) struct Aws {
     clock: Clock,
     counters: Counters,
     persist: Persist,
+    tokens: Tokens,
     behaviour: Behaviour,
     /// One lock for all: the services call each other, and an emulator has few callers.
     state: Mutex<Cloud>,
@@ -105,6 +110,7 @@ impl Aws {
             clock: options.clock,
             counters: options.counters,
             persist: options.persist,
+            tokens: options.tokens,
             behaviour: Behaviour {
                 recreate_wait: options.recreate_wait,
                 short_pages: options.short_pages,
@@ -126,6 +132,12 @@ impl Aws {
             .ensure(&mut ctx, &key.key)
             .map_err(|error| PersistError::Key { key: key.key.clone(), why: error.message })?;
         self.persist.commit(&ctx.changes)
+    }
+
+    /// Hands out credentials for a role, as the agent of a container does.
+    pub(crate) fn session(&self, account: &str, role: &str) -> Option<Session> {
+        let mut cloud = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        cloud.identities.assume(account, role, "container", self.clock.now(), 3_600)
     }
 
     /// Returns what the server needs to serve this half.
@@ -150,7 +162,11 @@ impl Aws {
         let (now, signing_now) = (self.clock.now(), self.clock.signing_now());
         let mut cloud = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let signed = sigv4::verify(parts, body, &cloud.identities, signing_now, now);
-        let response = if speaks_query(parts) {
+        let response = if asked.operation == sts::WEB_IDENTITY && speaks_query(parts) {
+            // Whoever has a token only has no key to sign with.
+            let result = sts::assume_with_web_identity(&Form::parse(body), &mut cloud.identities, &self.tokens, now);
+            query::answer(&asked.operation, &result)
+        } else if speaks_query(parts) {
             let signed = signed.map_err(query::signature_error);
             let result = signed.and_then(|signed| self.call_query(&mut cloud, &signed, &asked, body));
             query::answer(&asked.operation, &result)

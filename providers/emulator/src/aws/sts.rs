@@ -1,11 +1,16 @@
 //! STS: who a key belongs to, and temporary credentials for roles.
 
 use super::error::{AwsError, Result};
-use super::identity::{Identities, Principal};
+use super::identity::{Identities, Principal, Session};
 use super::query::{Form, Xml};
 use crate::credentials::is_account;
+use crate::identity::service_account::{ISSUER, STS_AUDIENCE};
+use crate::identity::token::{Claims, Tokens, Untrusted};
 use http::StatusCode;
 use jiff::Timestamp;
+
+/// The operation that needs a token and no signature.
+pub(crate) const WEB_IDENTITY: &str = "AssumeRoleWithWebIdentity";
 
 /// Does one operation.
 pub(crate) fn call(
@@ -34,6 +39,43 @@ fn caller_identity(caller: &Principal) -> Xml {
 
 /// Hands out a session in the role's account, which must be one of ours. Every such role exists and trusts everyone.
 fn assume_role(form: &Form, identities: &mut Identities, now: Timestamp) -> Result<Xml> {
+    let session = start_session("AssumeRole", form, identities, now)?;
+    Ok(Xml::Elements(vec![("AssumedRoleUser", role_user(&session)), ("Credentials", credentials(session))]))
+}
+
+/// Hands out a session for a service account's token. Every role trusts the emulated cluster.
+pub(crate) fn assume_with_web_identity(
+    form: &Form,
+    identities: &mut Identities,
+    tokens: &Tokens,
+    now: Timestamp,
+) -> Result<Xml> {
+    let claims = check_web_identity(form.require("WebIdentityToken")?, tokens, now)?;
+    let session = start_session(WEB_IDENTITY, form, identities, now)?;
+    Ok(Xml::Elements(vec![
+        ("AssumedRoleUser", role_user(&session)),
+        ("Credentials", credentials(session)),
+        ("SubjectFromWebIdentityToken", Xml::text(claims.sub)),
+        ("Audience", Xml::text(claims.aud)),
+        ("Provider", Xml::text(claims.iss)),
+    ]))
+}
+
+fn check_web_identity(token: &str, tokens: &Tokens, now: Timestamp) -> Result<Claims> {
+    let claims = tokens.verify(token.trim(), now).map_err(|untrusted| match untrusted {
+        Untrusted::Expired => AwsError::new("ExpiredTokenException", "Token expired"),
+        Untrusted::Forged => {
+            AwsError::new("InvalidIdentityToken", "The token is not signed by a provider that is trusted")
+        }
+    })?;
+    if claims.iss != ISSUER || claims.aud != STS_AUDIENCE {
+        return Err(AwsError::new("InvalidIdentityToken", "Incorrect token audience"));
+    }
+    Ok(claims)
+}
+
+/// Starts the session that a request describes.
+fn start_session(operation: &str, form: &Form, identities: &mut Identities, now: Timestamp) -> Result<Session> {
     let (arn, name) = (form.require("RoleArn")?, form.require("RoleSessionName")?);
     let fits = |c: char| c.is_ascii_alphanumeric() || "_=,.@-".contains(c);
     if !(2..=64).contains(&name.len()) || !name.chars().all(fits) {
@@ -48,30 +90,26 @@ fn assume_role(form: &Form, identities: &mut Identities, now: Timestamp) -> Resu
         })?,
     };
     if !identities.has_account(account) {
-        let message = format!("not authorized to perform: sts:AssumeRole on resource: {arn}");
+        let message = format!("not authorized to perform: sts:{operation} on resource: {arn}");
         return Err(AwsError::new("AccessDenied", message).with_status(StatusCode::FORBIDDEN));
     }
-    let session = identities
-        .assume(account, role, name, now, seconds)
-        .ok_or_else(|| AwsError::internal("no session could be made"))?;
-    Ok(Xml::Elements(vec![
-        (
-            "AssumedRoleUser",
-            Xml::Elements(vec![
-                ("Arn", Xml::text(session.principal.arn)),
-                ("AssumedRoleId", Xml::text(session.principal.user_id)),
-            ]),
-        ),
-        (
-            "Credentials",
-            Xml::Elements(vec![
-                ("AccessKeyId", Xml::text(session.access_key_id)),
-                ("SecretAccessKey", Xml::text(session.secret)),
-                ("SessionToken", Xml::text(session.token)),
-                ("Expiration", Xml::text(session.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())),
-            ]),
-        ),
-    ]))
+    identities.assume(account, role, name, now, seconds).ok_or_else(|| AwsError::internal("no session could be made"))
+}
+
+fn role_user(session: &Session) -> Xml {
+    Xml::Elements(vec![
+        ("Arn", Xml::text(&session.principal.arn)),
+        ("AssumedRoleId", Xml::text(&session.principal.user_id)),
+    ])
+}
+
+fn credentials(session: Session) -> Xml {
+    Xml::Elements(vec![
+        ("AccessKeyId", Xml::text(session.access_key_id)),
+        ("SecretAccessKey", Xml::text(session.secret)),
+        ("SessionToken", Xml::text(session.token)),
+        ("Expiration", Xml::text(session.expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())),
+    ])
 }
 
 /// Returns the account and the role's name: `arn:aws:iam::111122223333:role/path/name`.

@@ -68,7 +68,8 @@ async fn every_part_of_a_signature_counts() {
     assert_eq!(changed(good.replace('&', ",")).await.status, 200, "old clients separate by commas");
     refused(&send_with(&bench, &date, &[("host", Some("elsewhere"))]).await, "Invalid Signature");
     let bearer = send_with(&bench, &date, &[("authorization", Some("Bearer abc"))]).await;
-    assert_eq!((bearer.status.as_u16(), bearer.header("www-authenticate")), (401, Some("HMAC-SHA256, Bearer")));
+    let challenge = bearer.header("www-authenticate").unwrap();
+    assert!(bearer.status == 401 && challenge.contains("Bearer error=\"invalid_token\""), "{challenge}");
 }
 
 #[tokio::test]

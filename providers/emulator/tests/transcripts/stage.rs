@@ -7,6 +7,7 @@
 //! | `account ID`, `region NAME`, `store ID` | chooses who calls, and what |
 //! | `session` | goes on with the credentials that STS handed out last |
 //! | `sign right\|wrong\|not` | how calls are signed |
+//! | `dated host\|answers` | whether signatures are dated by the host's clock or that of the answers |
 //! | `show HEADER...` | headers to show besides the usual ones |
 //! | `times N` | makes the next call N times, `{n}` in it counted up, and shows the last answer |
 //! | `fail-snapshot` | makes the next snapshot fail |
@@ -68,6 +69,7 @@ pub(crate) struct Stage {
     signer: Signer,
     store: String,
     signing: Signing,
+    dated_as_answers: bool,
     shown: Vec<String>,
     times: usize,
 }
@@ -80,6 +82,7 @@ impl Stage {
             signer: signer_of(ACCOUNT),
             store: "contoso".into(),
             signing: Signing::Right,
+            dated_as_answers: false,
             shown: Vec::new(),
             times: 1,
         }
@@ -112,6 +115,7 @@ impl Stage {
                     _ => return Err(format!("no such way to sign: {rest}")),
                 }
             }
+            "dated" => self.dated_as_answers = rest == "answers",
             "show" => self.shown = rest.split_whitespace().map(str::to_owned).collect(),
             "times" => self.times = rest.parse().map_err(|_| format!("{rest} is no number"))?,
             "fail-snapshot" => self.emulator().await?.fail_next_snapshot(SnapshotFailure::ServerError),
@@ -189,19 +193,25 @@ impl Stage {
         if self.signing == Signing::Wrong {
             signer.secret = "wrong".into();
         }
-        let mut headers = signer.sign(service, host, &content, body, Timestamp::now());
+        let mut headers = signer.sign(service, host, &content, body, self.date());
         headers.retain(|(name, _)| self.signing != Signing::Not || name != "authorization");
         headers
     }
 
     fn azure_headers(&self, endpoint: &str, method: &str, target: &str, body: &str) -> Vec<(String, String)> {
         let host = endpoint.trim_start_matches("http://");
-        let date = Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let date = self.date().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         // A signature over another target is well-formed, and wrong.
         let signed = if self.signing == Signing::Wrong { "/" } else { target };
         let mut headers = sign_for(host, &self.store, method, signed, &date, body);
         headers.retain(|(name, _)| self.signing != Signing::Not || *name != "authorization");
         headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// Returns what a call is dated with.
+    fn date(&self) -> Timestamp {
+        let emulator = self.emulator.as_ref().filter(|_| self.dated_as_answers);
+        emulator.map_or_else(Timestamp::now, |emulator| emulator.clock().now())
     }
 
     fn write(&mut self, answer: &Answer) -> String {

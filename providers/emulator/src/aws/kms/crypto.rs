@@ -6,8 +6,8 @@ use std::path::Path;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 
-use crate::aws::identity::random_bytes;
 use crate::persist::{PersistError, create_private_file};
+use crate::random_bytes;
 
 /// The file, beside the data, that holds the key of the keys.
 const ROOT_FILE: &str = "root.key";

@@ -10,8 +10,8 @@ use super::key::{EncryptionContext, KeyState, invalid_ciphertext, seconds};
 use super::{Kms, SSM_ALIAS, deletion_date};
 use crate::aws::context::Context;
 use crate::aws::error::{AwsError, Result, check_length};
-use crate::aws::identity::random_bytes;
 use crate::aws::json11::parse;
+use crate::random_bytes;
 
 /// The most that Encrypt takes, in bytes.
 const MAX_PLAINTEXT: usize = 4_096;

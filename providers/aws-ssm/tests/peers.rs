@@ -1,0 +1,112 @@
+//! The suite that every provider runs, against emulators that other people wrote.
+//!
+//! They are programs of their own, so these tests run only where somebody started one: `tests/run` does, and says where
+//! it listens. What such a program gets wrong about the service is a deviation with its reason.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
+#![expect(clippy::print_stdout, reason = "the report is counted by whoever started the peer")]
+
+use std::collections::hash_map::RandomState;
+use std::env;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_sdk_kms::types::KeyUsageType;
+use repin_aws_ssm::{Config, Options, Ssm, connect};
+use repin_provider::conformance::{self, Arena, Deviation, Setup};
+use repin_provider::{Owner, Secret};
+use serde_json::json;
+
+const REGION: &str = "eu-west-1";
+const KEY: &str = "alias/repin-conformance";
+/// Where the peer listens.
+const ENDPOINT: &str = "REPIN_PEER_ENDPOINT";
+/// The account that the peer says its callers are of.
+const ACCOUNT: &str = "REPIN_PEER_ACCOUNT";
+/// Peers look at neither.
+const CREDENTIALS: (&str, &str) = ("AKIAPEER000000000000", "peer");
+
+struct Peer {
+    endpoint: String,
+    account: String,
+    /// Sets this run apart from earlier ones against the same process.
+    run: u64,
+    deviations: Vec<Deviation>,
+}
+
+impl Peer {
+    async fn connect(deviations: Vec<Deviation>) -> Self {
+        let named = |name: &str| env::var(name).unwrap_or_else(|_| panic!("{name} is not set: tests/run sets it"));
+        let run = RandomState::new().build_hasher().finish();
+        let peer = Self { endpoint: named(ENDPOINT), account: named(ACCOUNT), run, deviations };
+        peer.ensure_key().await;
+        peer
+    }
+
+    /// Makes the key of the suite, unless an earlier run did.
+    async fn ensure_key(&self) {
+        let credentials = Credentials::new(CREDENTIALS.0, CREDENTIALS.1, None, None, "an administrator");
+        let config = aws_sdk_kms::Config::builder()
+            .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
+            .region(aws_config::Region::new(REGION))
+            .endpoint_url(&self.endpoint)
+            .credentials_provider(credentials)
+            .build();
+        let kms = aws_sdk_kms::Client::from_conf(config);
+        if kms.describe_key().key_id(KEY).send().await.is_err() {
+            // Said although it is the default: moto describes only what was said.
+            let create = kms.create_key().key_usage(KeyUsageType::EncryptDecrypt);
+            let key = create.send().await.unwrap().key_metadata.unwrap();
+            kms.create_alias().alias_name(KEY).target_key_id(key.key_id).send().await.unwrap();
+        }
+    }
+
+    async fn host(&self, case: &str, owner: &Owner) -> Result<Ssm, String> {
+        let config: Config = serde_json::from_value(json!({
+            "account": self.account,
+            "region": REGION,
+            "prefix": format!("/conformance/{:x}/{case}", self.run),
+            "ledger_prefix": format!("/ledger/{:x}/{case}", self.run),
+            "kms_key": KEY,
+            "endpoint_url": self.endpoint,
+        }))
+        .unwrap();
+        let mut options = Options::new(owner.clone(), "t1");
+        options.credentials = Some((CREDENTIALS.0.to_owned(), Secret::new(CREDENTIALS.1.to_owned())));
+        connect(&config, options).await.map_err(|error| error.to_string())
+    }
+}
+
+#[async_trait]
+impl Setup for Peer {
+    async fn open(&self, case: &str) -> Result<Arena, String> {
+        let (owner, other) = (Owner::parse("assistant").unwrap(), Owner::parse("stranger").unwrap());
+        let provider = Arc::new(self.host(case, &owner).await?);
+        let peer = Arc::new(self.host(case, &owner).await?);
+        let stranger = Arc::new(self.host(case, &other).await?);
+        Ok(Arena::new(provider, peer, stranger, owner))
+    }
+
+    fn deviations(&self) -> Vec<Deviation> {
+        self.deviations.clone()
+    }
+}
+
+async fn run(deviations: Vec<Deviation>) {
+    let report = conformance::run(&Peer::connect(deviations).await).await;
+    println!("{report}");
+    report.assert();
+}
+
+#[tokio::test]
+#[ignore = "needs a moto server: tests/run interop starts one"]
+async fn moto() {
+    run(Vec::new()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs ministack: tests/run interop starts one"]
+async fn ministack() {
+    run(Vec::new()).await;
+}
