@@ -152,13 +152,8 @@ async fn look(pass: &Pass<'_>, census: bool) -> Result<Seeing, PassError> {
 }
 
 fn make_plan(pass: &Pass<'_>, observed: &Observed) -> Result<Plan, PassError> {
-    let newest = pass.host.memory.newest_file();
-    let input = plan::Input {
-        desired: pass.desired,
-        observed,
-        newest_file_here: newest.as_ref(),
-        allow_older: pass.allow_older,
-    };
+    let newest = pass.host.memory.newest_files();
+    let input = plan::Input { desired: pass.desired, observed, newest_here: &newest, allow_older: pass.allow_older };
     let plan = plan::plan(input);
     let findings = plan::check(&plan, pass.desired, observed);
     if findings.is_empty() { Ok(plan) } else { Err(PassError::Wrong(findings)) }
@@ -176,6 +171,9 @@ fn blocked(plan: &Plan) -> Option<BlockKind> {
 }
 
 async fn carry_out(pass: &Pass<'_>, plan: &Plan, observed: &Observed) -> Result<Executed, NotExecuted> {
+    if plan.release.is_some() {
+        pass.host.memory.remember_attempt(&pass.desired.digest);
+    }
     let ledgers = observed.targets.iter().map(|(name, state)| (name.clone(), state.ledger.clone())).collect();
     let context = execute::Context {
         providers: pass.providers,
@@ -233,9 +231,8 @@ fn remember(pass: &Pass<'_>, mut memories: BTreeMap<TargetName, TargetMemory>, s
             pass.host.memory.remember_target(&target.id, memory);
         }
     }
-    let released = plan.release.is_some()
-        && steps.iter().any(|step| matches!(step.result, StepResult::Applied | StepResult::Unchanged));
-    if plan.file == FileStanding::Current || released {
+    let served = steps.iter().any(|step| matches!(step.result, StepResult::Applied | StepResult::Unchanged));
+    if plan.file == FileStanding::Current || (plan.release.is_some() && served) {
         pass.host.memory.remember_newest_file(&pass.desired.digest);
     }
 }

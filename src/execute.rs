@@ -19,8 +19,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::model::outcome::{Interrupt, Progress, StepOutcome, StepResult, TargetFailure};
-use crate::model::plan::{Plan, Step, StepAction, TargetPlan};
-use crate::model::release::{Ledger, Record, RowAction, Runner, State, WrittenDocument};
+use crate::model::plan::{Plan, Step, TargetPlan};
+use crate::model::release::{Ledger, Record, Runner, State, WrittenDocument};
 use crate::record::ledger::{LedgerError, Written};
 
 /// What carrying a plan out depends on.
@@ -219,16 +219,6 @@ fn outcome(target: &TargetName, step: &Step, result: StepResult) -> StepOutcome 
         result,
         error: None,
         buried: None,
-    }
-}
-
-fn row_action(action: StepAction) -> RowAction {
-    match action {
-        StepAction::Create => RowAction::Create,
-        StepAction::Update => RowAction::Update,
-        StepAction::Delete => RowAction::Delete,
-        StepAction::Adopt => RowAction::Adopt,
-        StepAction::Pin => RowAction::Pin,
     }
 }
 

@@ -126,7 +126,7 @@ pub fn versions(source: &Source<'_>, key: &Key, now: Timestamp) -> TargetHistory
     let current = source.ledger.pins.get(key);
     let mut versions: Vec<_> = rows
         .map(|(record, row)| {
-            let pin = row.to.clone().map(|version| Pin { version, release: record.header.release });
+            let pin = row.to.clone().map(|version| Pin { version, release: record.header.release, content: None });
             KeyVersion {
                 version: row.to.clone(),
                 release: record.header.release,

@@ -75,8 +75,8 @@ pub async fn observe(request: &Request<'_>) -> Result<Seeing, Vec<ObserveError>>
     if !errors.is_empty() {
         return Err(errors);
     }
-    let newest_here = request.memory.newest_file();
-    let file = observed.standing(&request.desired.digest, newest_here.as_ref(), request.allow_older);
+    let newest_here = request.memory.newest_files();
+    let file = observed.standing(request.desired, &newest_here, request.allow_older);
     let newest = newest_file(&observed);
     for (target, provider) in scope(request) {
         let (Some(state), Some(memory)) = (observed.targets.get_mut(&target.name), memories.get_mut(&target.name))
@@ -127,7 +127,7 @@ async fn look(
     let at = observation.at.max(at);
     let takeover =
         ledger.open().is_none_or(|record| may_take_over(record, &observation.items, last_written, at, request.is_gone));
-    let state = TargetState {
+    let mut state = TargetState {
         id,
         place: provider.place().clone(),
         capabilities: provider.capabilities().clone(),
@@ -140,6 +140,7 @@ async fn look(
         at,
         takeover,
     };
+    read_owners(target, provider.as_ref(), &mut state).await?;
     Ok((state, memory))
 }
 
@@ -172,7 +173,6 @@ async fn look_closer(
     memory: &mut TargetMemory,
     (file, newest): (FileStanding, Option<&FileDigest>),
 ) -> Result<(), Error> {
-    read_owners(target, provider, state).await?;
     read_secrets(request.memory, target, provider, state, memory).await?;
     if newest != Some(&request.desired.digest) || file == FileStanding::Behind {
         read_pinned(target, provider, state, file).await?;
@@ -261,12 +261,14 @@ async fn read_pinned(
             Seen::Unreadable(_) => continue,
         };
         let entry = target.entries.get(key);
-        let settled = match (entry, served) {
-            // Dropped from the file: it goes whatever it holds.
-            (None, _) => file != FileStanding::Behind,
-            (Some(entry), Some(item)) => file != FileStanding::Behind && holds(entry, item, key, state),
-            (Some(_), None) => false,
-        };
+        let told = pin.content.is_some() && file != FileStanding::Behind;
+        let settled = told
+            || match (entry, served) {
+                // Dropped from the file: it goes whatever it holds.
+                (None, _) => file != FileStanding::Behind,
+                (Some(entry), Some(item)) => file != FileStanding::Behind && holds(entry, item, key, state),
+                (Some(_), None) => false,
+            };
         if !settled {
             requests.push(ReadRequest { key: key.clone(), version: Some(pin.version.clone()) });
         }

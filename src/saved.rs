@@ -337,6 +337,7 @@ impl std::fmt::Display for SavedStep {
             StepAction::Delete => "delete it",
             StepAction::Adopt => "take it over",
             StepAction::Pin => "re-pin it",
+            StepAction::Forget => "let go of it",
         };
         f.write_str(verb)?;
         match (&self.from, &self.to) {

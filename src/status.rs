@@ -107,8 +107,8 @@ pub enum Word {
 
 impl Status {
     /// Concludes from what was seen. `file` is the digest of this host's file, `None` where it is invalid;
-    /// `newest_here` what that was when it was last the newest.
-    pub fn new(looks: Vec<Look>, file: Option<&FileDigest>, newest_here: Option<&FileDigest>) -> Self {
+    /// `newest_here` what that was when it was last the newest or about to be.
+    pub fn new(looks: Vec<Look>, file: Option<&FileDigest>, newest_here: &[FileDigest]) -> Self {
         let releases = releases(&looks);
         let mut newest_first = releases.values().rev();
         let newest = newest_first.next().cloned();
@@ -265,6 +265,7 @@ mod tests {
                 action: RowAction::Update,
                 from: None,
                 to: applied.then(|| Version::new(release.to_string(), None)),
+                content: None,
                 applied,
             }],
         }
@@ -303,7 +304,7 @@ mod tests {
         let both = record(1, 1, &["aws", "azure"], State::Done, true);
         let only = record(2, 2, &["aws"], State::Done, true);
         let looks = vec![look("aws", vec![both.clone(), only], Some("2")), look("azure", vec![both], Some("1"))];
-        let status = Status::new(looks, Some(&FileDigest("d2".into())), None);
+        let status = Status::new(looks, Some(&FileDigest("d2".into())), &[]);
         assert_eq!(summary(&status), [(Some(2), Sync::Synced), (Some(2), Sync::Synced)]);
         assert_eq!(status.verdict(), [Word::Ok]);
         assert_eq!(status.file, File::Stands(FileStanding::Current, Some(2)));
@@ -318,7 +319,7 @@ mod tests {
         {
             let looks =
                 vec![look("aws", vec![first.clone(), done.clone()], Some("2")), look("azure", lagging, Some("1"))];
-            let status = Status::new(looks, None, None);
+            let status = Status::new(looks, None, &[]);
             assert_eq!(summary(&status), [(Some(2), Sync::Synced), (Some(1), Sync::Pending)]);
             assert_eq!(status.verdict(), [Word::Partial]);
         }
@@ -329,7 +330,7 @@ mod tests {
         let done = record(1, 1, &["aws"], State::Done, true);
         for served in [Some("7"), None] {
             let status =
-                Status::new(vec![look("aws", vec![done.clone()], served)], Some(&FileDigest("d1".into())), None);
+                Status::new(vec![look("aws", vec![done.clone()], served)], Some(&FileDigest("d1".into())), &[]);
             assert_eq!(summary(&status), [(Some(1), Sync::Drifted)]);
             assert_eq!(status.verdict(), [Word::Drifted]);
         }
@@ -340,18 +341,18 @@ mod tests {
         let mut gone = look("aws", vec![record(1, 1, &["aws"], State::Done, true)], Some("1"));
         gone.items = None;
         gone.failure = Some(ErrorKind::Unreachable);
-        let status = Status::new(vec![gone], Some(&FileDigest("d1".into())), None);
+        let status = Status::new(vec![gone], Some(&FileDigest("d1".into())), &[]);
         assert_eq!(summary(&status), [(Some(1), Sync::Unknown)]);
         assert_eq!(status.verdict(), [Word::Unreachable]);
         let mut never = look("aws", Vec::new(), None);
         (never.ledger, never.items) = (None, None);
-        assert_eq!(summary(&Status::new(vec![never], None, None)), [(None, Sync::Unknown)]);
+        assert_eq!(summary(&Status::new(vec![never], None, &[])), [(None, Sync::Unknown)]);
     }
 
     #[test]
     fn an_abandoned_release_is_none() {
         let looks = vec![look("aws", vec![record(1, 1, &["aws"], State::Abandoned, false)], None)];
-        let status = Status::new(looks, Some(&FileDigest("d1".into())), None);
+        let status = Status::new(looks, Some(&FileDigest("d1".into())), &[]);
         assert_eq!((status.newest.is_none(), status.verdict()), (true, vec![Word::Empty]));
     }
 
@@ -359,9 +360,9 @@ mod tests {
     fn an_older_file_is_behind_and_another_is_changed() {
         let records = vec![record(1, 1, &["aws"], State::Done, true), record(2, 2, &["aws"], State::Done, true)];
         let verdict = |digest: &str, here: Option<&str>| {
-            let here = here.map(|digest| FileDigest(digest.into()));
+            let here: Vec<_> = here.map(|digest| FileDigest(digest.into())).into_iter().collect();
             let looks = vec![look("aws", records.clone(), Some("2"))];
-            Status::new(looks, Some(&FileDigest(digest.into())), here.as_ref()).verdict()
+            Status::new(looks, Some(&FileDigest(digest.into())), &here).verdict()
         };
         assert_eq!(verdict("d1", None), [Word::Behind]);
         assert_eq!(verdict("d1", Some("d2")), [Word::Changed]);

@@ -27,7 +27,7 @@ pub(super) async fn run(common: &Common, args: &StatusArgs, printer: &Printer) -
     // A broken entry must not keep the status from being shown.
     let desired = session::load(common).ok();
     let digest = desired.as_ref().map(|desired| &desired.digest);
-    let status = Status::new(looks, digest, memory.newest_file().as_ref());
+    let status = Status::new(looks, digest, &memory.newest_files());
     let failures: Vec<_> = failures.into_iter().flatten().collect();
     let troubles: Vec<_> = failures
         .iter()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use repin_provider::TargetName;
 
-use super::{Context, Executed, NotExecuted, Work, ended, failure, into_error, nothing_done, row_action};
+use super::{Context, Executed, NotExecuted, Work, ended, failure, into_error, nothing_done};
 use crate::model::outcome::{StepOutcome, StepResult, TargetFailure};
 use crate::model::plan::{Plan, Step};
 use crate::model::release::{Cause, Header, Record, Row, State, TargetId};
@@ -127,9 +127,10 @@ fn header(context: &Context<'_>, plan: &Plan, targets: &BTreeMap<TargetId, Targe
 fn intent(step: &Step) -> Row {
     Row {
         key: step.key.clone(),
-        action: row_action(step.action),
+        action: step.action.into(),
         from: step.from.clone(),
         to: step.to.clone(),
+        content: step.digest.clone(),
         applied: false,
     }
 }

@@ -4,6 +4,7 @@ use repin_provider::Item;
 use serde_json::{Number, Value};
 
 use super::desired::{Entry, EntryKind};
+use super::release::ContentDigest;
 
 /// Tells whether two texts of one kind mean the same.
 ///
@@ -57,6 +58,41 @@ fn integer(number: &Number) -> Option<i128> {
     (float.fract() == 0.0 && float.abs() < 1e38).then_some(float as i128)
 }
 
+/// Returns the name of what an entry asks for, equal exactly where [`same_text`] and the rest say so; `None` for a
+/// secret.
+pub fn content_digest(entry: &Entry) -> Option<ContentDigest> {
+    let text = entry.value.plain()?;
+    let parsed = if entry.kind.is_json() { serde_json::from_str::<Value>(text).ok() } else { None };
+    let value = parsed.as_ref().map_or_else(|| text.to_owned(), canonical_json);
+    let kind = serde_json::to_string(&entry.kind).unwrap_or_default();
+    let content_type = entry.content_type.as_deref().unwrap_or_default();
+    // Lengths in front, so that no two different lists of parts read the same.
+    Some(ContentDigest::of(&format!("{kind} {} {content_type} {} {value}", content_type.len(), value.len())))
+}
+
+/// Writes JSON so that two values that mean the same read the same: keys sorted, numbers by value.
+pub fn canonical_json(value: &Value) -> String {
+    match value {
+        Value::Number(number) => match integer(number) {
+            Some(integer) => integer.to_string(),
+            None => number.as_f64().map_or_else(|| number.to_string(), |float| float.to_string()),
+        },
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(canonical_json).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Object(members) => {
+            let mut members: Vec<_> = members
+                .iter()
+                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), canonical_json(value)))
+                .collect();
+            members.sort();
+            format!("{{{}}}", members.join(","))
+        }
+        _ => value.to_string(),
+    }
+}
+
 /// Tells whether everything about an item that the entry names, other than a secret's value, is as the entry asks.
 ///
 /// What the entry does not name (content type, tags, description) is preserved and so never a difference.
@@ -69,6 +105,11 @@ pub fn same_shape(entry: &Entry, item: &Item, content_types: bool) -> bool {
         _ => true,
     };
     secret && content_type && tags
+}
+
+/// Tells whether an item is described as the entry asks, in a store that answers descriptions.
+pub fn same_description(entry: &Entry, item: &Item) -> bool {
+    entry.description.is_none() || entry.description == item.description
 }
 
 #[cfg(test)]
@@ -86,6 +127,7 @@ mod tests {
             ("-0.0", "0"),
         ] {
             assert!(same_text(EntryKind::Json, a, b), "{a} {b}");
+            assert_eq!(canonical(a), canonical(b));
         }
         for (a, b) in [
             (r#"{"a":1}"#, r#"{"a":1,"b":null}"#),
@@ -97,7 +139,12 @@ mod tests {
             ("null", "0"),
         ] {
             assert!(!same_text(EntryKind::Json, a, b), "{a} {b}");
+            assert_ne!(canonical(a), canonical(b));
         }
+    }
+
+    fn canonical(text: &str) -> String {
+        canonical_json(&serde_json::from_str(text).expect("json"))
     }
 
     #[test]

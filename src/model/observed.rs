@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use repin_provider::{Capabilities, Key, Place, ReadValue, Seen, TargetName};
+use repin_provider::{Capabilities, Key, Owner, Place, ReadValue, Seen, TargetName};
 
 use serde::{Deserialize, Serialize};
 
-use super::desired::FileDigest;
+use super::desired::{Desired, FileDigest};
 use super::release::{Ledger, State, TargetId};
 
 /// What was seen of every target in scope.
@@ -59,18 +59,20 @@ pub enum FileStanding {
 
 impl Observed {
     /// Tells how a file stands to the releases; see [`FileStanding::of`].
-    pub fn standing(&self, file: &FileDigest, newest_here: Option<&FileDigest>, allow_older: bool) -> FileStanding {
-        FileStanding::of(self.targets.values().map(|state| &state.ledger), file, newest_here, allow_older)
+    pub fn standing(&self, desired: &Desired, newest_here: &[FileDigest], allow_older: bool) -> FileStanding {
+        let ledgers: Vec<_> = self.targets.values().map(|state| state.closed_ledger(&desired.name)).collect();
+        FileStanding::of(ledgers.iter(), &desired.digest, newest_here, allow_older)
     }
 }
 
 impl FileStanding {
-    /// Tells how a file stands to the releases of some ledgers. `newest_here` is the digest that this host's file had
-    /// when it was last the newest: a file that changed since then was changed on purpose, whatever it changed to.
+    /// Tells how a file stands to the releases of some ledgers. `newest_here` are the digests that this host's file had
+    /// when it was last the newest or about to be: a file that changed since then was changed on purpose, whatever it
+    /// changed to.
     pub fn of<'a>(
         ledgers: impl Iterator<Item = &'a Ledger>,
         file: &FileDigest,
-        newest_here: Option<&FileDigest>,
+        newest_here: &[FileDigest],
         allow_older: bool,
     ) -> Self {
         let released: Vec<_> = ledgers
@@ -85,7 +87,17 @@ impl FileStanding {
             return Self::Current;
         }
         let was_released = released.iter().any(|(_, released)| *released == file);
-        let changed_here = newest_here == Some(newest);
-        if was_released && !changed_here && !allow_older { Self::Behind } else { Self::Changed }
+        if was_released && !newest_here.contains(newest) && !allow_older { Self::Behind } else { Self::Changed }
+    }
+}
+
+impl TargetState {
+    /// Returns the ledger with what a dead run left open closed by what the store shows: a release counts by what it
+    /// served, whether or not its run lived to say so.
+    fn closed_ledger(&self, owner: &Owner) -> Ledger {
+        match self.ledger.open() {
+            Some(open) if self.takeover => self.ledger.with(open.closed(&self.items, &self.ledger.pins, owner)),
+            _ => self.ledger.clone(),
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::desired::FileDigest;
 use super::observed::FileStanding;
-use super::release::{Record, TargetId};
+use super::release::{ContentDigest, Record, RowAction, TargetId};
 
 /// What a pass would do.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Plan {
     pub release: Option<PlannedRelease>,
     /// By target.
     pub targets: BTreeMap<TargetName, TargetPlan>,
+    /// Targets that earlier releases had and the file has no more, or has elsewhere: left untouched.
+    pub orphaned: BTreeMap<TargetId, TargetName>,
     /// Why the plan may not run; empty if it may.
     pub blocks: Vec<Block>,
     /// Whether this host's file is one that a newer release has superseded.
@@ -83,6 +85,8 @@ pub struct Step {
     pub to: Option<Version>,
     /// What to put.
     pub content: Option<Content>,
+    /// Names the content that it serves; `None` where there is none, and for a secret.
+    pub digest: Option<ContentDigest>,
     /// Whether this restores what the ledger says rather than releasing something.
     pub repair: bool,
     /// What changes, for people.
@@ -95,7 +99,7 @@ impl Step {
         match self.action {
             StepAction::Create | StepAction::Update => true,
             StepAction::Delete => self.from.is_some(),
-            StepAction::Adopt | StepAction::Pin => false,
+            StepAction::Adopt | StepAction::Pin | StepAction::Forget => false,
         }
     }
 
@@ -119,6 +123,21 @@ pub enum StepAction {
     Adopt,
     /// Serve a version that is already there.
     Pin,
+    /// Let go of an item and leave it as it is.
+    Forget,
+}
+
+impl From<StepAction> for RowAction {
+    fn from(action: StepAction) -> Self {
+        match action {
+            StepAction::Create => Self::Create,
+            StepAction::Update => Self::Update,
+            StepAction::Delete => Self::Delete,
+            StepAction::Adopt => Self::Adopt,
+            StepAction::Pin => Self::Pin,
+            StepAction::Forget => Self::Forget,
+        }
+    }
 }
 
 /// Why a step is taken.
@@ -139,6 +158,8 @@ pub enum Reason {
     Equal,
     /// The file adopts it.
     Adopted,
+    /// The file lets go of it.
+    Forgotten,
 }
 
 impl fmt::Display for Reason {
@@ -151,6 +172,7 @@ impl fmt::Display for Reason {
             Self::Missing => "removed outside repin, put back",
             Self::Equal => "holds this already",
             Self::Adopted => "taken over",
+            Self::Forgotten => "let go of, left as it is",
         })
     }
 }
@@ -247,6 +269,7 @@ impl Plan {
                     StepAction::Update => summary.update += 1,
                     StepAction::Delete => summary.delete += 1,
                     StepAction::Adopt | StepAction::Pin => summary.pin += 1,
+                    StepAction::Forget => {}
                 }
             }
         }

@@ -13,8 +13,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use jiff::Timestamp;
-use repin_provider::{DocumentName, Key, Owner, Place, TargetName, Version};
+use repin_provider::{DocumentName, Key, Owner, Place, Seen, TargetName, Version};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -146,6 +148,35 @@ pub enum RowAction {
     /// Takes over an item that was not ours; writes nothing.
     #[serde(rename = "a")]
     Adopt,
+    /// Lets go of an item and leaves it as it is; writes nothing.
+    #[serde(rename = "f")]
+    Forget,
+}
+
+/// Names a content that is no secret: a hash of its type, content type and value, the same for what means the same.
+///
+/// It lets any host tell, without reading the stores, whether a file asks for a content that a release had. Of a secret
+/// there is none: the native version that holds it stands for it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ContentDigest(String);
+
+impl ContentDigest {
+    /// Hashes a canonical text.
+    pub fn of(canonical: &str) -> Self {
+        // 40 bits: only contents of one key are compared, of which there are hundreds, not millions.
+        Self(BASE64.encode(&Sha256::digest(canonical)[..5]))
+    }
+
+    /// Takes a digest as a ledger wrote it.
+    pub fn from_ledger(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// One key in a record.
@@ -159,6 +190,8 @@ pub struct Row {
     pub from: Option<Version>,
     /// The version that it made; `None` for a delete, and until it is known.
     pub to: Option<Version>,
+    /// The content that it serves; `None` for a delete and for a secret.
+    pub content: Option<ContentDigest>,
     /// Whether it is done.
     pub applied: bool,
 }
@@ -181,11 +214,48 @@ pub struct Record {
 }
 
 impl Record {
-    /// Tells whether a key that the ledger does not know may be there because this record was about to make it, or to
-    /// accept what an earlier state of it had made.
+    /// Tells whether a key that the ledger does not know may be there because of this record: it was about to make it,
+    /// or to go on with what an earlier state of it had made.
     pub fn may_have_made(&self, key: &Key) -> bool {
-        let makes = |row: &Row| matches!(row.action, RowAction::Create | RowAction::Pin) && row.from.is_none();
-        self.rows.iter().any(|row| row.key == *key && makes(row) && !row.applied)
+        self.rows.iter().any(|row| row.key == *key && !row.applied)
+    }
+
+    /// Returns the record closed by what the store shows: a step whose effect is there was done, the others are
+    /// dropped. `pins` are what the ledger knows without them.
+    #[must_use]
+    pub fn closed(&self, items: &BTreeMap<Key, Seen>, pins: &BTreeMap<Key, Pin>, owner: &Owner) -> Self {
+        let rows =
+            self.rows.iter().filter_map(|row| row.closed(items.get(&row.key), pins.contains_key(&row.key), owner));
+        let rows: Vec<_> = rows.collect();
+        let state = if rows.is_empty() { State::Abandoned } else { State::Done };
+        Self { state, rows, ..self.clone() }
+    }
+}
+
+impl Row {
+    /// Returns the row as it was done; nothing if it was not.
+    fn closed(&self, seen: Option<&Seen>, known: bool, owner: &Owner) -> Option<Self> {
+        if self.applied {
+            return Some(self.clone());
+        }
+        let done = |to: Option<&Version>| Self { to: to.cloned(), applied: true, ..self.clone() };
+        match (self.action, seen) {
+            // What the ledger does not know was made under this record, whatever became of it since: the owner is
+            // written as a tag in the create itself.
+            (_, Some(Seen::Present(item))) if !known && item.is_owned_by(owner) => Some(done(Some(&item.version))),
+            // Nothing was to be written; it was only to be said.
+            (RowAction::Pin | RowAction::Adopt, Some(Seen::Present(item)))
+                if self.to.as_ref() == Some(&item.version) =>
+            {
+                Some(done(Some(&item.version)))
+            }
+            (RowAction::Forget, _) => Some(done(None)),
+            (RowAction::Update, Some(Seen::Present(item))) if known && self.from.as_ref() != Some(&item.version) => {
+                Some(done(Some(&item.version)))
+            }
+            (RowAction::Delete, Some(Seen::Absent)) => Some(done(None)),
+            _ => None,
+        }
     }
 }
 
@@ -196,6 +266,8 @@ pub struct Pin {
     pub version: Version,
     /// The release that brought this content.
     pub release: Option<u64>,
+    /// The content; `None` for a secret.
+    pub content: Option<ContentDigest>,
 }
 
 /// One target's ledger, read and folded.
@@ -260,7 +332,8 @@ impl Ledger {
                 Some(version) => {
                     // A repair keeps the content, so the release that brought it stays.
                     let release = record.header.release.or(self.pins.get(&row.key).and_then(|pin| pin.release));
-                    self.pins.insert(row.key.clone(), Pin { version: version.clone(), release });
+                    let pin = Pin { version: version.clone(), release, content: row.content.clone() };
+                    self.pins.insert(row.key.clone(), pin);
                 }
                 None => {
                     self.pins.remove(&row.key);

@@ -10,6 +10,9 @@ use crate::model::plan::Change;
 /// The most characters of a value that a change shows.
 const SHOWN: usize = 80;
 
+/// Characters shown before the place where two long texts begin to differ.
+const CONTEXT: usize = 16;
+
 /// The most changes listed for one value.
 const LISTED: usize = 20;
 
@@ -32,6 +35,9 @@ pub(super) fn changes(entry: &Entry, item: &Item, content_types: bool) -> Vec<Ch
         && wanted != held
     {
         changes.push(change("tags", Some(format!("{held:?}")), Some(format!("{wanted:?}"))));
+    }
+    if entry.description.is_some() && item.description.is_some() && entry.description != item.description {
+        changes.push(change("description", item.description.clone(), entry.description.clone()));
     }
     shorten_list(&mut changes);
     changes
@@ -59,8 +65,16 @@ fn values(held: &str, wanted: &str, json: bool, changes: &mut Vec<Change>) {
         return;
     }
     if json && let (Ok(held), Ok(wanted)) = (serde_json::from_str(held), serde_json::from_str(wanted)) {
-        return json_paths("", &held, &wanted, changes);
+        return match (&held, &wanted) {
+            // A prompt stored as one JSON string reads as the text that it is.
+            (Json::String(held), Json::String(wanted)) => texts(held, wanted, changes),
+            _ => json_paths("", &held, &wanted, changes),
+        };
     }
+    texts(held, wanted, changes);
+}
+
+fn texts(held: &str, wanted: &str, changes: &mut Vec<Change>) {
     if !held.contains('\n') && !wanted.contains('\n') {
         return changes.push(change("value", Some(held.to_owned()), Some(wanted.to_owned())));
     }
@@ -119,13 +133,28 @@ fn newline(text: &str) -> String {
 }
 
 fn change(path: &str, from: Option<String>, to: Option<String>) -> Change {
-    Change { path: path.to_owned(), from: from.map(shorten), to: to.map(shorten) }
+    let start = match (&from, &to) {
+        (Some(from), Some(to)) => window(from, to),
+        _ => 0,
+    };
+    Change {
+        path: path.to_owned(),
+        from: from.map(|text| shorten(&text, start)),
+        to: to.map(|text| shorten(&text, start)),
+    }
+}
+
+/// Returns where to begin showing two long texts, in characters: a little before they differ.
+fn window(from: &str, to: &str) -> usize {
+    let same = from.chars().zip(to.chars()).take_while(|(a, b)| a == b).count();
+    if same < SHOWN / 2 { 0 } else { same - CONTEXT }
 }
 
 /// Cuts a text for the screen and shows control characters escaped, so that a value cannot steer a terminal.
-fn shorten(text: String) -> String {
-    let mut shown: String = text.chars().take(SHOWN).flat_map(escape).collect();
-    if text.chars().nth(SHOWN).is_some() {
+fn shorten(text: &str, start: usize) -> String {
+    let mut shown = if start > 0 { "…".to_owned() } else { String::new() };
+    shown.extend(text.chars().skip(start).take(SHOWN).flat_map(escape));
+    if text.chars().nth(start + SHOWN).is_some() {
         shown.push('…');
     }
     shown
@@ -162,6 +191,20 @@ mod tests {
         assert_eq!(shown("a\nb\nc\n", "a\nB\nc\n", false), ["line 2: b -> B"]);
         assert_eq!(shown("a\nb", "a\nb\n", false), ["final newline: no -> yes"]);
         assert_eq!(shown("a", "b", false), ["value: a -> b"]);
+    }
+
+    #[test]
+    fn a_prompt_in_a_json_string_shows_its_lines() {
+        let json = |text: &str| serde_json::to_string(text).expect("text");
+        let (held, wanted) = (json("one\ntwo\nthree\n"), json("one\n2\nthree\n"));
+        assert_eq!(shown(&held, &wanted, true), ["line 2: two -> 2"]);
+    }
+
+    #[test]
+    fn long_texts_are_shown_where_they_differ() {
+        let long = "x".repeat(300);
+        let [change] = &shown(&format!("{long}a tail"), &format!("{long}b tail"), false)[..] else { panic!("one") };
+        assert_eq!(change, "value: …xxxxxxxxxxxxxxxxa tail -> …xxxxxxxxxxxxxxxxb tail");
     }
 
     #[test]

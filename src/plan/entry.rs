@@ -3,7 +3,7 @@
 use repin_provider::{Content, Item, Key, Owner, ReadValue, Seen, Value, Version};
 
 use super::diff;
-use crate::model::compare::{same_shape, same_text};
+use crate::model::compare::{content_digest, same_description, same_shape, same_text};
 use crate::model::desired::{Adopt, Drift, Entry, Policy};
 use crate::model::observed::FileStanding;
 use crate::model::plan::{Block, BlockKind, Change, Reason, Step, StepAction};
@@ -25,6 +25,10 @@ pub(super) struct KeyView<'a> {
     pub(super) policy: &'a Policy,
     pub(super) file: FileStanding,
     pub(super) content_types: bool,
+    /// Whether the store answers descriptions.
+    pub(super) describes: bool,
+    /// Whether the file lets go of it.
+    pub(super) forgotten: bool,
 }
 
 /// What to do about one key.
@@ -52,6 +56,9 @@ pub(super) fn decide(view: &KeyView<'_>) -> Decision {
     if view.file == FileStanding::Behind {
         return view.keep_pin(item);
     }
+    if view.entry.is_some_and(|entry| entry.pin.is_some()) {
+        return view.unpinnable();
+    }
     match (view.entry, item) {
         (Some(entry), None) => view.make(entry),
         (Some(entry), Some(item)) if view.pin.is_none() => view.meet(entry, item),
@@ -75,7 +82,7 @@ impl KeyView<'_> {
     /// The file wants it, and something is there that the ledger does not know.
     fn meet(&self, entry: &Entry, item: &Item) -> Decision {
         let equal = self.equal(entry, item);
-        let ours = super::is_mine(self.owner, item.owner.as_ref());
+        let ours = item.is_owned_by(self.owner);
         if self.may_be_ours && ours {
             // Made by a run of ours that died before it could say so.
             return if equal {
@@ -123,11 +130,12 @@ impl KeyView<'_> {
         if self.pin.is_none() {
             // Meant to be made by a run that died, and dropped from the file since.
             return match item {
-                Some(item) if self.may_be_ours && super::is_mine(self.owner, item.owner.as_ref()) => self.remove(item),
+                Some(item) if self.may_be_ours && item.is_owned_by(self.owner) => self.remove(item),
                 _ => Decision::Nothing,
             };
         }
         match item {
+            _ if self.forgotten => self.step(StepAction::Forget, Reason::Forgotten, None, None, false, Vec::new()),
             Some(item) if self.policy.prune => self.remove(item),
             Some(_) => Decision::Unchanged,
             None => self.step(StepAction::Delete, Reason::Dropped, None, None, false, Vec::new()),
@@ -158,7 +166,12 @@ impl KeyView<'_> {
             Some(_) => (StepAction::Update, Reason::Drift),
             None => (StepAction::Create, Reason::Missing),
         };
-        self.step(action, reason, item, Some(content), true, Vec::new())
+        let mut decision = self.step(action, reason, item, Some(content), true, Vec::new());
+        if let Decision::Step(step) = &mut decision {
+            // What is put back is what the pin held, whatever the file says.
+            step.digest = pin.content.clone();
+        }
+        decision
     }
 
     /// Tells whether the item holds what the entry asks for.
@@ -168,13 +181,18 @@ impl KeyView<'_> {
             (Value::Secret(_), _) => self.secret_matches == Some(true),
             (Value::Plain(_), None) => false,
         };
-        value && same_shape(entry, item, self.content_types)
+        let described = !self.describes || same_description(entry, item);
+        value && described && same_shape(entry, item, self.content_types)
     }
 
     /// Tells whether the entry still asks for what the pin holds, so that putting it back is a repair and no release.
     ///
-    /// An unchanged file asks for what was released. With a changed one the pin's content was read back to compare.
+    /// The ledger names the contents of pins. Of a secret it does not: there the pin was read back to compare, or the
+    /// file is the one that was released.
     fn asks_for_pin(&self, entry: &Entry) -> bool {
+        if let (Some(pinned), Some(asked)) = (self.pin.and_then(|pin| pin.content.as_ref()), content_digest(entry)) {
+            return *pinned == asked;
+        }
         match self.pinned {
             Some(Some(pinned)) => same_text(entry.kind, entry.value.expose(), pinned.value.expose()),
             Some(None) | None => self.file == FileStanding::Current,
@@ -232,8 +250,20 @@ impl KeyView<'_> {
             from: item.map(|item| item.version.clone()),
             to: None,
             content,
+            digest: if action == StepAction::Delete { None } else { self.entry.and_then(content_digest) },
             repair,
             changes,
+        }))
+    }
+
+    /// Serving the value although the file asks for a native version would be the very thing that a pin forbids.
+    fn unpinnable(&self) -> Decision {
+        Decision::Block(Box::new(Block {
+            kind: BlockKind::Refused,
+            target: None,
+            key: Some(self.key.clone()),
+            message: "pin is not built yet; nothing was done".to_owned(),
+            hint: "Leave pin out and give the entry the value that it should have.".to_owned(),
         }))
     }
 

@@ -15,7 +15,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use repin_provider::{Key, Owner, TargetName};
+use repin_provider::{Key, TargetName};
 
 pub use self::check::{Finding, check};
 pub use self::diff::value_changes;
@@ -24,7 +24,7 @@ use self::open::OpenRecord;
 use crate::model::desired::{Desired, FileDigest, Target};
 use crate::model::observed::{FileStanding, Observed, TargetState};
 use crate::model::plan::{Block, BlockKind, Cost, Drifted, Plan, PlannedRelease, Step, StepAction, TargetPlan};
-use crate::model::release::{Ledger, Record};
+use crate::model::release::{Ledger, Record, TargetId};
 
 /// Everything that a plan depends on.
 #[derive(Debug, Clone, Copy)]
@@ -33,15 +33,15 @@ pub struct Input<'a> {
     pub desired: &'a Desired,
     /// What the targets in scope hold.
     pub observed: &'a Observed,
-    /// The digest that this host's file had when it was last the newest.
-    pub newest_file_here: Option<&'a FileDigest>,
+    /// The digests that this host's file had when it was last the newest or about to be.
+    pub newest_here: &'a [FileDigest],
     /// Whether an older file may be released again.
     pub allow_older: bool,
 }
 
 /// Plans a pass.
 pub fn plan(input: Input<'_>) -> Plan {
-    let standing = input.observed.standing(&input.desired.digest, input.newest_file_here, input.allow_older);
+    let standing = input.observed.standing(input.desired, input.newest_here, input.allow_older);
     let resumed = open::resumable(input, standing);
     let first = plan_with(input, standing, resumed.as_deref());
     // A release is gone on with only if all that is left to release fits the records that it left open; otherwise
@@ -61,7 +61,8 @@ fn plan_with(input: Input<'_>, standing: FileStanding, resumed: Option<&str>) ->
         let planned = plan_target(input, standing, resumed, target, state, &mut blocks);
         targets.insert(name.clone(), planned);
     }
-    let mut plan = Plan { release: None, targets, blocks, file: standing };
+    let orphaned = orphaned(input);
+    let mut plan = Plan { release: None, targets, orphaned, blocks, file: standing };
     plan.release = planned_release(input, &plan, resumed);
     brakes(input.desired, &mut plan);
     plan
@@ -80,6 +81,7 @@ fn plan_target(
         blocks.push(running(&target.name, record));
     }
     let ledger = open.ledger(state);
+    let forgotten = globs(&input.desired.forget);
     let mut planned = TargetPlan {
         id: state.id.clone(),
         steps: Vec::new(),
@@ -104,6 +106,8 @@ fn plan_target(
             policy: &input.desired.policy,
             file: standing,
             content_types: state.capabilities.content_types,
+            describes: state.capabilities.describes,
+            forgotten: forgotten.is_match(key.as_str()),
         };
         place(entry::decide(&view), &target.name, &mut planned, blocks);
     }
@@ -133,6 +137,25 @@ fn place(decision: Decision, target: &TargetName, planned: &mut TargetPlan, bloc
 fn keys(target: &Target, ledger: &Ledger, state: &TargetState) -> BTreeSet<Key> {
     let open = state.ledger.open().into_iter().flat_map(|record| record.rows.iter().map(|row| row.key.clone()));
     target.entries.keys().cloned().chain(ledger.pins.keys().cloned()).chain(open).collect()
+}
+
+/// Returns a matcher of keys; loading the file has refused what is no glob.
+fn globs(patterns: &[String]) -> globset::GlobSet {
+    let globs = patterns.iter().filter_map(|pattern| globset::Glob::new(pattern).ok());
+    let mut set = globset::GlobSetBuilder::new();
+    globs.for_each(|glob| {
+        set.add(glob);
+    });
+    set.build().unwrap_or_default()
+}
+
+/// Lists targets that releases in the ledgers name and whose place the file has no more.
+fn orphaned(input: Input<'_>) -> BTreeMap<TargetId, TargetName> {
+    let present: BTreeSet<_> =
+        input.desired.targets.values().map(|target| TargetId::of(&target.config.place())).collect();
+    let records = input.observed.targets.values().flat_map(|state| &state.ledger.records);
+    let named = records.flat_map(|record| &record.header.targets);
+    named.filter(|(id, _)| !present.contains(*id)).map(|(id, name)| (id.clone(), name.clone())).collect()
 }
 
 fn planned_release(input: Input<'_>, plan: &Plan, resumed: Option<&str>) -> Option<PlannedRelease> {
@@ -212,9 +235,4 @@ fn cost(planned: &TargetPlan, target: &Target, state: &TargetState) -> Cost {
     writes += u64::from(planned.close.is_some());
     let seconds = caps.rates.map_or(0.0, |rates| (reads as f64 / rates.reads).max(writes as f64 / rates.writes));
     Cost { reads, writes, seconds }
-}
-
-/// Tells whether an owner tag that was read names us.
-fn is_mine(owner: &Owner, found: Option<&Option<String>>) -> bool {
-    matches!(found, Some(Some(name)) if name == owner.as_str())
 }

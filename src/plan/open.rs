@@ -1,12 +1,10 @@
 //! What to do about a record that an earlier run left open.
 
-use std::collections::BTreeMap;
-
-use repin_provider::{Item, Key, Owner, Seen};
+use repin_provider::{Key, Owner};
 
 use super::Input;
 use crate::model::observed::{FileStanding, TargetState};
-use crate::model::release::{Ledger, Record, Row, RowAction, State};
+use crate::model::release::{Ledger, Record};
 
 /// What becomes of the last record of a log.
 pub(super) enum OpenRecord {
@@ -70,30 +68,5 @@ pub(super) fn settle(state: &TargetState, resumed: Option<&str>, owner: &Owner) 
     if resumed == Some(record.header.nonce.as_str()) {
         return OpenRecord::Resume(record.clone());
     }
-    OpenRecord::Close(close(record, &state.items, owner))
-}
-
-/// Closes a record by what the store shows: a step whose effect is there was done.
-fn close(record: &Record, items: &BTreeMap<Key, Seen>, owner: &Owner) -> Record {
-    let rows: Vec<_> = record.rows.iter().map(|row| close_row(row, items.get(&row.key), owner)).collect();
-    let state = if rows.iter().any(|row| row.applied) { State::Done } else { State::Abandoned };
-    Record { state, rows: rows.into_iter().filter(|row| row.applied).collect(), ..record.clone() }
-}
-
-fn close_row(row: &Row, seen: Option<&Seen>, owner: &Owner) -> Row {
-    if row.applied {
-        return row.clone();
-    }
-    let landed = |item: &Item| Row { to: Some(item.version.clone()), applied: true, ..row.clone() };
-    match (row.action, seen) {
-        // The owner is written as a tag in the create itself.
-        (RowAction::Create, Some(Seen::Present(item))) if super::is_mine(owner, item.owner.as_ref()) => landed(item),
-        // Nothing was to be written; it was only to be said.
-        (RowAction::Pin | RowAction::Adopt, Some(Seen::Present(item))) if row.to.as_ref() == Some(&item.version) => {
-            landed(item)
-        }
-        (RowAction::Update, Some(Seen::Present(item))) if row.from.as_ref() != Some(&item.version) => landed(item),
-        (RowAction::Delete, Some(Seen::Absent)) => Row { to: None, applied: true, ..row.clone() },
-        _ => row.clone(),
-    }
+    OpenRecord::Close(record.closed(&state.items, &state.ledger.pins, owner))
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use repin_provider::{Capabilities, Content, Item, Place, Seen, Value, Version};
+use repin_provider::{Capabilities, Content, Item, Owner, Place, Seen, Value, Version};
 
 use super::*;
 use crate::model::desired::{Adopt, Entry, EntryKind, TargetConfig};
-use crate::model::release::{Cause, Header, Record, Row, RowAction, Runner, State, TargetId};
+use crate::model::release::{Cause, Header, Record, Row, Runner, State, TargetId};
 
 const TARGETS: [&str; 2] = ["one", "two"];
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
@@ -66,6 +66,8 @@ impl Store {
 struct World {
     stores: BTreeMap<TargetName, Store>,
     passes: u64,
+    /// What the one host there is remembers.
+    newest_here: Vec<FileDigest>,
 }
 
 /// A file: a value for each key on all targets.
@@ -109,6 +111,7 @@ fn capabilities() -> Capabilities {
         compare_and_swap: true,
         secrets: false,
         content_types: false,
+        describes: false,
         dates_on_write: true,
         read_batch: 10,
         page: 10,
@@ -123,7 +126,7 @@ fn capabilities() -> Capabilities {
 
 impl World {
     fn new() -> Self {
-        Self { stores: TARGETS.map(|name| (target(name), Store::default())).into(), passes: 0 }
+        Self { stores: TARGETS.map(|name| (target(name), Store::default())).into(), passes: 0, newest_here: Vec::new() }
     }
 
     fn observe(&self, desired: &Desired) -> Observed {
@@ -153,10 +156,7 @@ impl World {
 
     fn plan(&self, desired: &Desired) -> Plan {
         let observed = self.observe(desired);
-        // This host has seen every file, so that none of its own is behind.
-        let newest = observed.targets.values().filter_map(|state| state.ledger.newest_release());
-        let newest = newest.max_by_key(|record| record.header.release).and_then(|record| record.header.file.clone());
-        let input = Input { desired, observed: &observed, newest_file_here: newest.as_ref(), allow_older: false };
+        let input = Input { desired, observed: &observed, newest_here: &self.newest_here, allow_older: false };
         let plan = plan(input);
         assert_eq!(check(&plan, desired, &observed), [], "{plan:#?}");
         plan
@@ -165,6 +165,9 @@ impl World {
     /// Carries a plan out, dying after so many writes; the claims and the record of it are writes too.
     fn execute(&mut self, desired: &Desired, plan: &Plan, mut budget: usize) {
         self.passes += 1;
+        if plan.release.is_some() {
+            self.newest_here.push(desired.digest.clone());
+        }
         let nonce = format!("pass {}", self.passes);
         let mut spend = || {
             let alive = budget > 0;
@@ -249,6 +252,9 @@ impl World {
                 record.state = State::Done;
             }
         }
+        if plan.release.is_some() || plan.file == FileStanding::Current {
+            self.newest_here = vec![desired.digest.clone()];
+        }
     }
 
     fn hand_edit(&mut self, name: &str, key_name: &str, value: Option<u8>) {
@@ -281,14 +287,14 @@ impl World {
 }
 
 fn row(step: &Step) -> Row {
-    let action = match step.action {
-        StepAction::Create => RowAction::Create,
-        StepAction::Update => RowAction::Update,
-        StepAction::Delete => RowAction::Delete,
-        StepAction::Adopt => RowAction::Adopt,
-        StepAction::Pin => RowAction::Pin,
-    };
-    Row { key: step.key.clone(), action, from: step.from.clone(), to: step.to.clone(), applied: false }
+    Row {
+        key: step.key.clone(),
+        action: step.action.into(),
+        from: step.from.clone(),
+        to: step.to.clone(),
+        content: step.digest.clone(),
+        applied: false,
+    }
 }
 
 fn runner() -> Runner {
@@ -425,7 +431,7 @@ fn a_living_run_blocks() {
     world.execute(&wanted, &plan, 2);
     let mut observed = world.observe(&wanted);
     observed.targets.values_mut().for_each(|state| state.takeover = false);
-    let input = Input { desired: &wanted, observed: &observed, newest_file_here: None, allow_older: false };
+    let input = Input { desired: &wanted, observed: &observed, newest_here: &[], allow_older: false };
     let blocked = super::plan(input);
     assert_eq!(blocked.blocks.iter().map(|block| block.kind).collect::<Vec<_>>(), [BlockKind::Running; 2]);
 }
@@ -456,9 +462,7 @@ fn the_checker_finds_wrong_plans() {
     assert!(spoil(&|step| step.key = key("foreign")).iter().any(|what| what.contains("not read")));
     assert!(spoil(&|step| step.content = None).iter().any(|what| what.contains("content")));
     assert!(broken(&|plan| plan.release = None).iter().any(|what| what.contains("without a release")));
-    assert!(
-        broken(&|plan| plan.release.as_mut().expect("one").number = 1).iter().any(|what| what.contains("taken"))
-    );
+    assert!(broken(&|plan| plan.release.as_mut().expect("one").number = 1).iter().any(|what| what.contains("taken")));
     assert!(
         broken(&|plan| {
             let steps = &mut plan.targets.get_mut(&target("one")).expect("there").steps;

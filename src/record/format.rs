@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use repin_provider::{DocumentName, Key, Owner, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::model::release::{Header, Pin, Record, Row, RowAction, Runner, State};
+use crate::model::release::{ContentDigest, Header, Pin, Record, Row, RowAction, Runner, State};
 
 /// The version of this format. An older program may read a newer ledger and must refuse to write it.
 pub const FORMAT: u32 = 1;
@@ -73,6 +73,7 @@ struct Columns {
     applied: Vec<u8>,
     from: String,
     to: String,
+    contents: String,
 }
 
 /// A record as documents: the parts are written before the head, which makes them count.
@@ -107,12 +108,14 @@ pub(super) fn encode(record: &Record, pins: &BTreeMap<Key, Pin>, revision: &str,
         parts: Vec::new(),
     };
     let mut parts = Vec::new();
-    let bare = to_json(&head).len();
-    if bare + rows.len() > max {
-        for (n, piece) in std::mem::take(&mut rows).as_bytes().chunks(max).enumerate() {
-            let name = DocumentName::new(format!("part/{:08}-{revision}-{n}", record.seq));
+    if to_json(&head).len() + rows.len() > max {
+        let name = |n: usize| DocumentName::new(format!("part/{:08}-{revision}-{n}", record.seq));
+        // The head takes what fits beside the names of the parts; with names for all of the rows it is long enough.
+        head.parts = (0..=rows.len() / max).map(name).collect();
+        let rest = rows.split_off(max.saturating_sub(to_json(&head).len()).min(rows.len()));
+        for (n, piece) in rest.as_bytes().chunks(max).enumerate() {
             // Base64 is ASCII, so a cut never splits a character.
-            parts.push((name, String::from_utf8_lossy(piece).into_owned()));
+            parts.push((name(n), String::from_utf8_lossy(piece).into_owned()));
         }
     }
     head.rows = rows;
@@ -155,8 +158,11 @@ pub(super) fn decode(
     Ok(Record { seq: head.seq, owner: head.owner, header: head.header, state: head.state, runner: head.runner, rows })
 }
 
+/// Writes JSON without double braces, which Parameter Store refuses as a reference. In JSON they stand only inside
+/// texts, a release's message for example, where an escape means the same.
 fn to_json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("plain data with text keys always serialises")
+    let json = serde_json::to_string(value).expect("plain data with text keys always serialises");
+    json.replace("{{", "\\u007b\\u007b")
 }
 
 fn pack(rows: &[Row], pins: &BTreeMap<Key, Pin>, at: Timestamp) -> String {
@@ -170,6 +176,7 @@ fn pack(rows: &[Row], pins: &BTreeMap<Key, Pin>, at: Timestamp) -> String {
             (from, _) => version_text(from.as_ref(), at),
         }),
         to: lines(&|row| version_text(row.to.as_ref(), at)),
+        contents: lines(&|row| row.content.as_ref().map(|content| content.as_str().to_owned()).unwrap_or_default()),
     };
     let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
     deflate.write_all(to_json(&columns).as_bytes()).expect("writing to memory cannot fail");
@@ -188,6 +195,7 @@ fn unpack(packed: &str, pins: &BTreeMap<Key, Pin>, at: Timestamp) -> Result<Vec<
         if lines.len() == count { Ok(lines) } else { Err(format!("{} lines for {count} rows", lines.len())) }
     };
     let (keys, from, to) = (split(&columns.keys)?, split(&columns.from)?, split(&columns.to)?);
+    let contents = split(&columns.contents)?;
     if columns.applied.len() != count {
         return Err(format!("{} marks for {count} rows", columns.applied.len()));
     }
@@ -201,7 +209,8 @@ fn unpack(packed: &str, pins: &BTreeMap<Key, Pin>, at: Timestamp) -> Result<Vec<
             version_of(&from[n], at)?
         };
         let to = version_of(&to[n], at)?;
-        rows.push(Row { key, action: columns.actions[n], from, to, applied: columns.applied[n] != 0 });
+        let content = Some(contents[n].as_str()).filter(|text| !text.is_empty()).map(ContentDigest::from_ledger);
+        rows.push(Row { key, action: columns.actions[n], from, to, content, applied: columns.applied[n] != 0 });
     }
     Ok(rows)
 }
@@ -281,9 +290,10 @@ pub(super) mod tests {
         (encoded, back)
     }
 
-    /// 300 entries of SSM, each with a version and a date of its own, as the design's sizes promise.
+    /// Entries of SSM, each with a version, a date and a content of its own: what is intended fits one document of
+    /// 4 KB, what was done fits two.
     #[test]
-    fn a_release_of_250_entries_fits_one_ssm_document() {
+    fn a_release_of_250_entries_fits_few_ssm_documents() {
         let base = 1_763_765_280_123_i64;
         let version = |n: u64, ms: u64| {
             Version::new(n.to_string(), Some(Timestamp::from_millisecond(base + ms as i64).expect("in range")))
@@ -293,14 +303,20 @@ pub(super) mod tests {
         for n in 0..250_u64 {
             let key = Key::parse(&format!("prompts/team-{}/answer-{n:04}", n % 7)).expect("valid");
             let from = version(n % 9 + 1, n * 7_654_321 % 99_999);
-            pins.insert(key.clone(), Pin { version: from.clone(), release: Some(1) });
+            pins.insert(key.clone(), Pin { version: from.clone(), release: Some(1), content: None });
             let to = version(n % 9 + 2, 1_000 + n * 333);
-            rows.push(Row { key, action: RowAction::Update, from: Some(from), to: Some(to), applied: true });
+            let content = Some(ContentDigest::of(&n.to_string()));
+            rows.push(Row { key, action: RowAction::Update, from: Some(from), to: Some(to), content, applied: true });
         }
         let record = record(rows);
-        let (encoded, back) = round_trip(&record, &pins, 4096);
+        let (done, back) = round_trip(&record, &pins, 4096);
         assert_eq!(back, record);
-        assert!(encoded.parts.is_empty(), "{} bytes", encoded.head.len());
+        assert_eq!(done.parts.len(), 1);
+        let undone = |row: &Row| Row { to: None, applied: false, ..row.clone() };
+        let intended = Record { state: State::Claimed, rows: record.rows.iter().map(undone).collect(), ..record };
+        let (intent, back) = round_trip(&intended, &pins, 4096);
+        assert_eq!(back, intended);
+        assert!(intent.parts.is_empty(), "{} bytes and {} parts", intent.head.len(), intent.parts.len());
     }
 
     #[test]
@@ -311,6 +327,7 @@ pub(super) mod tests {
                 action: RowAction::Create,
                 from: None,
                 to: Some(Version::new(format!("etag{:x}", n * 40_503), None)),
+                content: None,
                 applied: true,
             })
             .collect();
@@ -321,6 +338,15 @@ pub(super) mod tests {
         assert!(encoded.head.len() <= 4096 && encoded.parts.iter().all(|(_, body)| body.len() <= 4096));
         let lost = decode(&encoded.head, |_| None, &BTreeMap::new(), &owner());
         assert!(matches!(lost, Err(Corrupt::MissingPart(_))), "{lost:?}");
+    }
+
+    #[test]
+    fn double_braces_in_a_message_are_escaped() {
+        let mut record = record(vec![]);
+        record.header.message = Some("uses {{{name}}} now".into());
+        let (encoded, back) = round_trip(&record, &BTreeMap::new(), 4096);
+        assert!(!encoded.head.contains("{{"), "{}", encoded.head);
+        assert_eq!(back, record);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <state dir>/<name>/host.key          keys the fingerprints of secrets; never leaves the host
-//! <state dir>/<name>/file              the file's digest when it was last the newest
+//! <state dir>/<name>/file              the file's digests when it was last the newest, and about to be
 //! <state dir>/<name>/<target id>.json  one target: the ledger, page etags, fingerprints of secrets
 //! ```
 
@@ -21,6 +21,9 @@ use sha2::Sha256;
 use super::ledger::KnownDocuments;
 use crate::model::desired::FileDigest;
 use crate::model::release::{Runner, TargetId};
+
+/// How many files are remembered that were about to be the newest.
+const FILES_REMEMBERED: usize = 16;
 
 /// A keyed hash of a secret, good only on the host that made it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,20 +102,41 @@ impl HostMemory {
     /// Remembers a target.
     pub fn remember_target(&self, id: &TargetId, memory: &TargetMemory) {
         match serde_json::to_string(memory) {
+            // An unchanged target is the usual case, and writing it down again would wear the disk for nothing.
+            Ok(text) if self.read(&format!("{id}.json")).as_ref() == Some(&text) => {}
             Ok(text) => self.write(&format!("{id}.json"), &text),
             Err(error) => tracing::warn!(%error, "what is known of a target cannot be written down"),
         }
     }
 
-    /// Returns the digest that this host's file had when it was last the newest.
-    pub fn newest_file(&self) -> Option<FileDigest> {
-        Some(FileDigest(self.read("file")?.trim().to_owned()))
+    /// Returns the digests that this host's file had when it was last the newest, and each time since that it was about
+    /// to be.
+    pub fn newest_files(&self) -> Vec<FileDigest> {
+        let text = self.read("file").unwrap_or_default();
+        text.lines().filter(|line| !line.is_empty()).map(|line| FileDigest(line.to_owned())).collect()
     }
 
     /// Remembers that this host's file is the newest.
     pub fn remember_newest_file(&self, digest: &FileDigest) {
-        if self.newest_file().as_ref() != Some(digest) {
-            self.write("file", &digest.0);
+        self.write_newest(std::slice::from_ref(digest));
+    }
+
+    /// Remembers that this host's file is about to be the newest: a run that dies half-way must not make the next file
+    /// look like an old one.
+    pub fn remember_attempt(&self, digest: &FileDigest) {
+        let mut files = self.newest_files();
+        if !files.contains(digest) {
+            files.push(digest.clone());
+        }
+        // The oldest goes; runs that die one after the other, each with another file, are few.
+        let from = files.len().saturating_sub(FILES_REMEMBERED);
+        self.write_newest(&files[from..]);
+    }
+
+    fn write_newest(&self, files: &[FileDigest]) {
+        if self.newest_files() != files {
+            let lines: String = files.iter().map(|digest| format!("{}\n", digest.0)).collect();
+            self.write("file", &lines);
         }
     }
 
@@ -228,7 +252,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let memory = HostMemory::open(dir.path(), &owner());
         memory.remember_newest_file(&FileDigest("abc".into()));
-        assert_eq!(memory.newest_file(), Some(FileDigest("abc".into())));
+        assert_eq!(memory.newest_files(), [FileDigest("abc".into())]);
+        for attempt in ["d", "e"] {
+            memory.remember_attempt(&FileDigest(attempt.into()));
+        }
+        let digests = |text: &[&str]| text.iter().map(|d| FileDigest((*d).into())).collect::<Vec<_>>();
+        assert_eq!(memory.newest_files(), digests(&["abc", "d", "e"]));
+        memory.remember_newest_file(&FileDigest("e".into()));
+        assert_eq!(memory.newest_files(), digests(&["e"]));
         let folder = dir.path().join("a");
         assert_eq!(folder.metadata().expect("there").permissions().mode() & 0o777, 0o700);
         for entry in std::fs::read_dir(folder).expect("a folder") {

@@ -48,6 +48,7 @@ pub fn plan(name: &str, plan: &Plan) -> Value {
         "steps": steps,
         "held": [],
         "drift": drift(plan),
+        "orphaned": plan.orphaned.values().collect::<Vec<_>>(),
         "foreign": foreign,
         "summary": plan.summary(),
         "cost": cost,
@@ -222,6 +223,7 @@ fn row_word(action: crate::model::release::RowAction) -> &'static str {
         RowAction::Update => "update",
         RowAction::Delete => "delete",
         RowAction::Pin => "pin",
+        RowAction::Forget => "forget",
         RowAction::Adopt => "adopt",
     }
 }

@@ -210,6 +210,7 @@ pub fn release(name: &str, release: &Release) -> String {
                 RowAction::Update => StepAction::Update,
                 RowAction::Delete => StepAction::Delete,
                 RowAction::Pin | RowAction::Adopt => StepAction::Pin,
+                RowAction::Forget => StepAction::Forget,
             });
             let cell = if row.applied { arrow(row.from.as_ref(), row.to.as_ref()) } else { "pending".to_owned() };
             cells.push((target, (cell, if row.applied { Style::new() } else { CHANGED })));

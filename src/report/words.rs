@@ -50,12 +50,14 @@ pub(super) const BEHIND: &str = "This file is one that a newer release has super
 /// Says what serves something other than its pin and is left so.
 pub(super) fn drift_lines(plan: &Plan) -> Vec<String> {
     let drifted = plan.targets.iter().flat_map(|(target, planned)| planned.drift.iter().map(move |d| (target, d)));
-    drifted
-        .map(|(target, d)| {
-            let served = d.served.as_ref().map_or("nothing".to_owned(), |v| format!("version {}", short(v)));
-            format!("{} on {target} serves {served}, its pin is {}", d.key, short(&d.pin))
-        })
-        .collect()
+    let drifted = drifted.map(|(target, d)| {
+        let served = d.served.as_ref().map_or("nothing".to_owned(), |v| format!("version {}", short(v)));
+        format!("{} on {target} serves {served}, its pin is {}", d.key, short(&d.pin))
+    });
+    let orphaned = plan.orphaned.values().map(|target| {
+        format!("{target} was a target of earlier releases and is not in the file: left as it is, never pruned")
+    });
+    drifted.chain(orphaned).collect()
 }
 
 /// Says how much below the prefixes is not ours.
@@ -111,6 +113,7 @@ pub(super) fn intent(step: &Step) -> (String, Style) {
         (StepAction::Update, true) => (format!("{from} put back"), CHANGED),
         (StepAction::Delete, _) if step.from.is_none() => ("gone already".to_owned(), FAINT),
         (StepAction::Delete, _) => (format!("{from} deleted"), BAD),
+        (StepAction::Forget, _) => ("let go of".to_owned(), Style::new()),
         (StepAction::Adopt | StepAction::Pin, _) => {
             (format!("at {}", step.to.as_ref().map(short).unwrap_or_default()), Style::new())
         }
@@ -122,7 +125,7 @@ pub(super) fn glyph(actions: &BTreeSet<StepAction>) -> (char, Style) {
     match (actions.next(), actions.next()) {
         (Some(StepAction::Create), None) => ('+', GOOD),
         (Some(StepAction::Delete), None) => ('-', BAD),
-        (Some(StepAction::Pin | StepAction::Adopt), None) => ('^', CHANGED),
+        (Some(StepAction::Pin | StepAction::Adopt | StepAction::Forget), None) => ('^', CHANGED),
         _ => ('~', CHANGED),
     }
 }

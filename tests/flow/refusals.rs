@@ -211,3 +211,65 @@ async fn history_needs_only_name_and_targets() {
     world.run(&["show", "7"]).await.expect(1);
     world.run(&["history", "never/was"]).await.expect(1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_forgotten_stays_in_the_stores() {
+    let world = World::new().await;
+    world.entries("  a: { value: one }\n  tmp/x: { value: two }\n");
+    world.run(&["reconcile"]).await.expect(0);
+    let forgetful = format!("{}forget: [\"tmp/*\"]\nentries:\n  a: {{ value: one }}\n", world.head());
+    world.write("repin.yaml", &forgetful);
+    let report = world.json(0, &["reconcile"]).await;
+    assert!(report["steps"].as_array().expect("steps").iter().all(|step| step["action"] == "forget"), "{report}");
+    assert_eq!(world.served("aws-eu", "tmp/x").await["value"], "two");
+    world.run(&["plan", "--detailed-exitcode"]).await.expect(0);
+    // What was let go of is foreign from now on.
+    world.entries("  a: { value: one }\n  tmp/x: { value: three }\n");
+    world.run(&["reconcile"]).await.expect(5);
+    assert_eq!(world.served("azure", "tmp/x").await["value"], "two");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_left_the_file_is_orphaned_not_pruned() {
+    let world = World::new().await;
+    world.entries("  a: { value: one }\n");
+    world.run(&["reconcile"]).await.expect(0);
+    let file = std::fs::read_to_string(world.path("repin.yaml")).expect("written");
+    let azure = file.find("  azure:").expect("there");
+    let entries = file.find("entries:").expect("there");
+    world.write("repin.yaml", &format!("{}{}", &file[..azure], &file[entries..]));
+    let planned = world.json(0, &["plan"]).await;
+    assert_eq!(planned["orphaned"], json!(["azure"]));
+    world.write("repin.yaml", &file);
+    assert_eq!(world.served("azure", "a").await["value"], "one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn adopting_takes_over_what_is_equal_without_a_write() {
+    let world = World::new().await;
+    for store in hand(&world).await {
+        store.overwrite("free", "one").await;
+    }
+    // Written by hand through another owner: its tag says so, and another owner's is refused whatever adopt says.
+    world.entries("  free: { value: one, adopt: always }\n");
+    let refused = world.json(5, &["reconcile"]).await;
+    assert!(refused["error"]["message"].as_str().expect("text").contains("somebody-else"), "{refused}");
+}
+
+/// What this version cannot do it says, and does nothing else in its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_built_is_refused() {
+    let world = World::new().await;
+    world.entries("  a: { value: one }\n");
+    let file = std::fs::read_to_string(world.path("repin.yaml")).expect("written");
+    for (from, to) in [
+        ("    kms_key:", "    serve: { label: live }\n    kms_key:"),
+        ("    label: prod", "    serve: { snapshot: live }\n    label: prod"),
+        ("{ value: one }", "{ value: one, pin: { aws-eu: 1 } }"),
+    ] {
+        world.write("repin.yaml", &file.replace(from, to));
+        let refused = world.run(&["reconcile"]).await.expect(1);
+        assert!(refused.stderr.contains("not built yet"), "{}", refused.stderr);
+        assert_eq!(world.writes(), 0);
+    }
+}

@@ -96,6 +96,7 @@ fn capabilities(client: &Client, settle: Duration) -> Capabilities {
         compare_and_swap: false,
         secrets: true,
         content_types: false,
+        describes: false,
         dates_on_write: false,
         read_batch: BATCH,
         page: BATCH,

@@ -81,6 +81,7 @@ fn capabilities(config: &Config, options: &Options, loopback: bool) -> Result<Ca
         compare_and_swap: true,
         secrets: false,
         content_types: true,
+        describes: true,
         dates_on_write: true,
         read_batch: 1,
         page: 100,

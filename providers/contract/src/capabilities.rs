@@ -13,6 +13,8 @@ pub struct Capabilities {
     pub secrets: bool,
     /// Whether items carry a content type.
     pub content_types: bool,
+    /// Whether observing answers descriptions and tags. Where not, a change of these alone is not seen there.
+    pub describes: bool,
     /// Whether a write answers the new version's date. Where not, the executor reads it back in batches.
     pub dates_on_write: bool,
     /// Keys that one read request covers.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Key, Secret, Version};
+use crate::{Key, Owner, Secret, Version};
 
 /// One item as the store holds it now.
 #[derive(Debug, Clone)]
@@ -28,6 +28,13 @@ pub struct Item {
     pub owner: Option<Option<String>>,
     /// Whether the store refuses writes to it (App Configuration's lock).
     pub locked: bool,
+}
+
+impl Item {
+    /// Tells whether its owner tag was read and names this owner.
+    pub fn is_owned_by(&self, owner: &Owner) -> bool {
+        matches!(&self.owner, Some(Some(name)) if name == owner.as_str())
+    }
 }
 
 /// What was seen of one wanted key.

@@ -16,16 +16,15 @@ use crate::credentials::CONTAINER_TOKEN;
 pub(super) const ROLE: &str = "container";
 
 /// Tells whether a container may have credentials: its `Authorization` is the task's token, or a service account's.
-pub(super) fn admit(tokens: &Tokens, headers: &HeaderMap, now: Timestamp) -> Result<(), Answer> {
+pub(super) fn is_admitted(tokens: &Tokens, headers: &HeaderMap, now: Timestamp) -> bool {
     let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let of_pod = || tokens.verify(sent, now).is_ok_and(|claims| claims.aud == POD_IDENTITY_AUDIENCE);
-    match sent == CONTAINER_TOKEN || of_pod() {
-        true => Ok(()),
-        false => {
-            let body = json!({ "code": "AccessDenied", "message": "the authorization token is missing or not good" });
-            Err(respond(StatusCode::UNAUTHORIZED, &body))
-        }
-    }
+    sent == CONTAINER_TOKEN || tokens.verify(sent, now).is_ok_and(|claims| claims.aud == POD_IDENTITY_AUDIENCE)
+}
+
+/// Answers a container that may not.
+pub(super) fn refuse() -> Answer {
+    let body = json!({ "code": "AccessDenied", "message": "the authorization token is missing or not good" });
+    respond(StatusCode::UNAUTHORIZED, &body)
 }
 
 /// Answers a session's credentials, or that there is none.

@@ -119,10 +119,10 @@ impl Identity {
             Endpoint::Keys => entra::keys(),
             Endpoint::MachineToken => managed::token(&self.tokens, &Guard::Metadata, &parts.headers, &query(), now),
             Endpoint::AppServiceToken => managed::token(&self.tokens, &Guard::Secret, &parts.headers, &query(), now),
-            Endpoint::ContainerCredentials => match container::admit(&self.tokens, &parts.headers, now) {
-                Ok(()) => container::credentials(self.aws.session(&self.account, container::ROLE)),
-                Err(refused) => refused,
-            },
+            Endpoint::ContainerCredentials if container::is_admitted(&self.tokens, &parts.headers, now) => {
+                container::credentials(self.aws.session(&self.account, container::ROLE))
+            }
+            Endpoint::ContainerCredentials => container::refuse(),
             Endpoint::ServiceAccountToken => self.service_account_token(&query()),
             Endpoint::Unknown => respond(StatusCode::NOT_FOUND, &json!({ "error": "not_found" })),
         };

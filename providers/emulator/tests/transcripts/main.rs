@@ -11,7 +11,7 @@
 //! |-|-|
 //! | `#` | a comment; every call stands under one with a `source:` |
 //! | `@` | something done to the emulator or the caller, see `stage.rs` |
-//! | `>` | a call: `ssm`, `kms` or `sts`, operation and input; or method and target for App Configuration |
+//! | `>` | a call: `ssm`, `kms` or `sts`, operation and input; `identity`, method and target; for App Configuration just these |
 //! | `+` | more of the call: a header, or the body |
 //! | `<` | the answer: status, headers that matter, body |
 //!

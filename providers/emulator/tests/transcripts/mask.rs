@@ -6,7 +6,8 @@ use regex_lite::{Captures, Regex};
 const LONGEST_RUN: usize = 64;
 
 /// What is random, and where it stands: the first group of each pattern.
-const RANDOM: [(&str, &str); 10] = [
+const RANDOM: [(&str, &str); 14] = [
+    ("jwt", r"(eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)"),
     ("uuid", r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"),
     ("etag", r#""etag":"([^"<]+)""#),
     ("etag", r#"etag: "([^"<]+)""#),
@@ -14,6 +15,9 @@ const RANDOM: [(&str, &str); 10] = [
     ("token", r"[?&]after=([A-Za-z0-9_-]+)"),
     ("data-key", r#""CiphertextBlob":"[^"]+","Plaintext":"([^"]+)""#),
     ("ciphertext", r"([A-Za-z0-9+/]{100,}={0,2})"),
+    ("key-id", r#""AccessKeyId":"([^"]+)""#),
+    ("secret", r#""SecretAccessKey":"([^"]+)""#),
+    ("session", r#""Token":"([^"]+)""#),
     ("key-id", r"<AccessKeyId>([^<]+)</AccessKeyId>"),
     ("secret", r"<SecretAccessKey>([^<]+)</SecretAccessKey>"),
     ("session", r"<SessionToken>([^<]+)</SessionToken>"),

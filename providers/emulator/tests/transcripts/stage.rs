@@ -128,7 +128,7 @@ impl Stage {
     pub(crate) async fn call(&mut self, first: &str, more: &[&str]) -> Result<String, String> {
         let endpoints = {
             let emulator = self.emulator().await?;
-            [emulator.aws_endpoint(), emulator.azure_endpoint()]
+            [emulator.aws_endpoint(), emulator.azure_endpoint(), emulator.identity_endpoint()]
         };
         let (first, more) = (self.masks.show(first), more.iter().map(|line| self.masks.show(line)).collect::<Vec<_>>());
         let times = std::mem::replace(&mut self.times, 1);
@@ -145,6 +145,8 @@ impl Stage {
         for (_, value) in &mut answer.headers {
             *value = value.replace(&endpoints[1], "<endpoint>");
         }
+        let host = endpoints[2].trim_start_matches("http://");
+        answer.body = answer.body.replace(&endpoints[2], "<endpoint>").replace(host, "<host>");
         Ok(self.write(&answer))
     }
 
@@ -156,9 +158,9 @@ impl Stage {
         self.emulator.as_ref().ok_or_else(|| "no emulator".to_owned())
     }
 
-    fn request(&self, first: &str, more: &[String], endpoints: &[String; 2]) -> Result<Request, String> {
+    fn request(&self, first: &str, more: &[String], endpoints: &[String; 3]) -> Result<Request, String> {
         let (head, rest) = first.split_once(' ').ok_or_else(|| format!("no call: {first}"))?;
-        let [aws, azure] = endpoints;
+        let [aws, azure, identity] = endpoints;
         let is_header = |line: &&String| line.split_once(": ").is_some_and(|(name, _)| !name.contains(['{', '"']));
         let (headers, body): (Vec<&String>, Vec<&String>) = more.iter().partition(is_header);
         let mut headers: Vec<(String, String)> = headers
@@ -172,6 +174,12 @@ impl Stage {
             let (content, body) = aws_body(head, operation, input)?;
             headers.extend(self.aws_headers(head, aws, content, &body));
             return Ok(Request { endpoint: aws.clone(), method: "POST".into(), target: "/".into(), headers, body });
+        }
+        if head == "identity" {
+            let (method, target) = rest.split_once(' ').ok_or_else(|| format!("no call: {first}"))?;
+            headers.push(("host".into(), identity.trim_start_matches("http://").into()));
+            let (endpoint, method, target) = (identity.clone(), method.to_owned(), target.to_owned());
+            return Ok(Request { endpoint, method, target, headers, body });
         }
         let target = versioned(rest);
         if !body.is_empty() && !headers.iter().any(|(name, _)| name == "content-type") {
@@ -264,8 +272,11 @@ fn signer_of(account: &str) -> Signer {
     }
 }
 
+/// Headers of a call, and its body.
+type Content = (Vec<(&'static str, String)>, String);
+
 /// Returns the headers and body of an AWS call.
-fn aws_body(service: &str, operation: &str, input: &str) -> Result<(Vec<(&'static str, String)>, String), String> {
+fn aws_body(service: &str, operation: &str, input: &str) -> Result<Content, String> {
     if service == "sts" {
         let input: serde_json::Map<String, Value> = serde_json::from_str(input).map_err(|error| error.to_string())?;
         let mut form = url::form_urlencoded::Serializer::new(String::new());
