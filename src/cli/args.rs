@@ -13,7 +13,7 @@ Exit codes:
     1  failed; nothing new is served anywhere
     2  changes or drift exist (only with --detailed-exitcode)
     3  partial: some steps are served, others not yet; any host's next pass goes on
-    5  conflict: stale plan, somebody else wrote, another owner, wrong account, or this file is behind
+    5  conflict: stale plan, somebody else wrote, another owner, wrong account, or file behind
     6  held: all that is left to do is held, nothing was written
    64  usage
    75  throttled or unreachable; nothing done; worth trying again
@@ -22,10 +22,35 @@ Exit codes:
   130  interrupted (143: terminated); what was done is recorded
 
 Where to start:
-  repin init                            write a starter file
-  repin plan --emulate                  try it on both clouds embedded in this program, without an account
-  repin reconcile --emulate             release it there
-  repin history --emulate               see the release";
+  repin init                  write a starter file
+  repin plan --emulate        plan on both clouds embedded in this program: no account needed
+  repin reconcile --emulate   release it there
+  repin status --emulate      see how it stands";
+
+/// How a plan is read.
+const PLAN_HELP: &str = "\
+How to read it:
+  +  is created          ~  is changed          -  is deleted
+  ^  is served at another version that is there already, or taken over as it is
+  !  differs from what repin last wrote, and policy.drift only reports that
+A column says what each target serves now and will serve; below a key stand the changed JSON paths.
+A secret only says that it differs. What is below a prefix and not in the file is never touched.
+
+Examples:
+  repin plan -f repin.yaml --detailed-exitcode
+  repin plan -f repin.yaml -o markdown > comment.md
+  repin plan -f repin.yaml --out release.plan && repin reconcile --plan release.plan";
+
+/// What a pass does.
+const RECONCILE_HELP: &str = "\
+A pass looks at every target, plans, claims the release in every target's ledger, and only then
+writes. If looking, planning or claiming fails anywhere, nothing is written anywhere. If a target
+fails later, the others go on, the rest is recorded as pending (exit 3), and the next pass of any
+host takes it up. With nothing to do it writes nothing and makes no release.
+
+Examples:
+  repin reconcile -f repin.yaml -m \"warmer answers\"
+  repin plan --out release.plan && repin reconcile --plan release.plan";
 
 /// What the words of `status` mean.
 const STATUS_HELP: &str = "\
@@ -65,18 +90,20 @@ pub(super) struct Common {
     #[arg(long = "target", value_name = "GLOB", global = true)]
     pub(super) targets: Vec<String>,
 
-    /// How results are written to stdout; logs and progress go to stderr
-    #[arg(short, long, value_enum, default_value_t = Output::Text, global = true)]
+    /// How results are written to stdout: text for people, json for programs (one object), markdown for a pull request
+    /// (a plan only). Logs and progress go to stderr
+    #[arg(short, long, value_enum, default_value_t = Output::Text, value_name = "FORM", hide_possible_values = true,
+          global = true)]
     pub(super) output: Output,
 
-    /// Use both clouds embedded in this process instead of the real ones, with their data in DIR
-    /// [DIR if left out: .repin-emulate]
+    /// Use both clouds embedded in this process instead of the real ones, with their data in DIR, or in
+    /// .repin-emulate if DIR is left out
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true,
           default_missing_value = ".repin-emulate", global = true)]
     pub(super) emulate: Option<PathBuf>,
 
-    /// Where this host remembers what it saw; losing it loses nothing but speed
-    /// [default: $XDG_STATE_HOME/repin or ~/.local/state/repin]
+    /// Where this host remembers what it saw, $XDG_STATE_HOME/repin or ~/.local/state/repin if left out; losing it
+    /// loses nothing but speed
     #[arg(long, value_name = "DIR", env = "REPIN_STATE_DIR", hide_env_values = true, global = true)]
     pub(super) state_dir: Option<PathBuf>,
 
@@ -84,12 +111,14 @@ pub(super) struct Common {
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub(super) verbose: u8,
 
-    /// How logs are written
-    #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true)]
+    /// How logs are written: text, or json with one object a line
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORM", hide_possible_values = true,
+          global = true)]
     pub(super) log_format: LogFormat,
 
-    /// When to use colour; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN", global = true)]
+    /// When to use colour: always, never, or auto, which is on a terminal unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_possible_values = true,
+          global = true)]
     pub(super) color: Color,
 }
 
@@ -134,18 +163,13 @@ pub(super) enum Command {
     #[command(after_help = "Example:\n  repin validate -f base.yaml -f prod.yaml")]
     Validate,
     /// Show what a pass would do and cost; needs only read rights and writes nothing anywhere
-    #[command(
-        after_help = "Examples:\n  repin plan -f repin.yaml --detailed-exitcode\n  repin plan -f repin.yaml -o markdown > comment.md"
-    )]
+    #[command(after_help = PLAN_HELP)]
     Plan(PlanArgs),
     /// Make the stores equal to the file, once
-    #[command(visible_alias = "apply", after_help = "Example:\n  repin reconcile -f repin.yaml -m \"warmer answers\"")]
+    #[command(visible_alias = "apply", after_help = RECONCILE_HELP)]
     Reconcile(ReconcileArgs),
     /// Show how everything stands: what each target serves, and what is left to do
-    #[command(
-        after_help = "Examples:\n  repin status -f repin.yaml\n  repin status -f repin.yaml --probe ready",
-        after_long_help = STATUS_HELP
-    )]
+    #[command(after_help = STATUS_HELP)]
     Status(StatusArgs),
     /// Show what each target serves for one key
     #[command(after_help = "Example:\n  repin get chat/config -f repin.yaml")]
@@ -207,7 +231,7 @@ pub(super) struct ReconcileArgs {
     pub(super) allow_older: bool,
 
     /// What this release is about; kept in its record
-    #[arg(short, long, env = "REPIN_MESSAGE", value_name = "TEXT")]
+    #[arg(short, long, env = "REPIN_MESSAGE", hide_env_values = true, value_name = "TEXT")]
     pub(super) message: Option<String>,
 
     /// How long to try again what may pass: 90s, 5m
@@ -246,7 +270,7 @@ impl Probe {
 /// Arguments of `get`.
 #[derive(Debug, Parser)]
 pub(super) struct GetArgs {
-    /// The entry's key
+    /// The entry's key, as the file writes it
     pub(super) key: String,
 
     /// Show a secret's value too
@@ -257,7 +281,7 @@ pub(super) struct GetArgs {
 /// Arguments of `history`.
 #[derive(Debug, Parser)]
 pub(super) struct HistoryArgs {
-    /// The entry's key; left out, releases are listed
+    /// The entry's key, as the file writes it; left out, releases are listed
     pub(super) key: Option<String>,
 }
 

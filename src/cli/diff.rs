@@ -38,6 +38,6 @@ pub(super) async fn run(common: &Common, args: &DiffArgs, printer: &Printer) -> 
     }
     let difference = Difference { from: args.from, to: args.to, targets };
     let name = ledgers.name.as_str();
-    printer.result(|| text::difference(name, &difference), || json::difference(name, &difference));
+    printer.result(|| text::difference(name, &difference, printer.width()), || json::difference(name, &difference));
     Ok(ledgers.finish(printer))
 }

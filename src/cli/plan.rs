@@ -36,7 +36,7 @@ pub(super) fn show(desired: &Desired, plan: &Plan, printer: &Printer) {
     if printer.output() == Output::Markdown {
         return printer.plain(&markdown::plan(name, plan));
     }
-    printer.result(|| text::plan(name, plan), || json::plan(name, plan));
+    printer.result(|| text::plan(name, plan, printer.width()), || json::plan(name, plan));
     if printer.output() == Output::Text {
         let troubles: Vec<_> = plan.blocks.iter().map(Trouble::of_block).collect();
         printer.troubles(&troubles);

@@ -32,6 +32,12 @@ impl Printer {
         self.output
     }
 
+    /// Returns how wide tables may be: as the terminal is; a file or a pipe has no edge.
+    pub(super) fn width(&self) -> usize {
+        let width = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+        width.unwrap_or(usize::MAX)
+    }
+
     /// Writes a result in the form that was asked for.
     pub(super) fn result(&self, as_text: impl FnOnce() -> String, as_json: impl FnOnce() -> Value) {
         match self.output {

@@ -44,7 +44,7 @@ pub(super) async fn run(
     }
     let outcome = line.during(printer, cycle::reconcile(&pass)).await.map_err(failed)?;
     let name = desired.name.as_str();
-    printer.result(|| text::outcome(name, &outcome), || json::outcome(&outcome));
+    printer.result(|| text::outcome(name, &outcome, printer.width()), || json::outcome(&outcome));
     Ok(Exit::of_outcome(&outcome))
 }
 

@@ -2,8 +2,8 @@
 
 use anstyle::Style;
 use jiff::Timestamp;
-use unicode_width::UnicodeWidthStr as _;
 
+use super::table::{Cell, columns};
 use super::words::{BAD, CHANGED, FAINT, GOOD, STRONG, ago, clock, counted, health, line, short, styled};
 use crate::model::observed::FileStanding;
 use crate::status::{self, File, Status, Sync, TargetStatus, Word};
@@ -58,25 +58,14 @@ fn targets(out: &mut String, status: &Status, now: Timestamp) {
     let head = ["target", "serves", "sync", "health", "last good pass"].map(|text| (text.to_owned(), FAINT));
     let rows: Vec<_> =
         std::iter::once(head.to_vec()).chain(status.targets.iter().map(|target| cells(target, now))).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].0.width()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..head_len(&rows)).map(width).collect();
-    for (n, row) in rows.iter().enumerate() {
-        let mut text = String::new();
-        for ((cell, style), width) in row.iter().zip(&widths) {
-            text.push_str(&styled(*style, cell));
-            text.push_str(&" ".repeat(width - cell.width() + 2));
-        }
+    for (n, row) in columns(&rows).iter().enumerate() {
         let served = n.checked_sub(1).and_then(|n| still_serves(&status.targets[n], status));
-        text.push_str(&served.unwrap_or_default());
-        line(out, &text);
+        let served = served.map(|text| format!("  {text}")).unwrap_or_default();
+        line(out, &format!("{row}{served}"));
     }
 }
 
-fn head_len(rows: &[Vec<(String, Style)>]) -> usize {
-    rows.first().map_or(0, Vec::len)
-}
-
-fn cells(target: &TargetStatus, now: Timestamp) -> Vec<(String, Style)> {
+fn cells(target: &TargetStatus, now: Timestamp) -> Vec<Cell> {
     let (sync, sync_style) = match target.sync {
         Sync::Synced => ("synced", GOOD),
         Sync::Drifted => ("drifted", CHANGED),

@@ -1,4 +1,4 @@
-//! Keys down, targets across.
+//! Tables: keys down and targets across, and plain columns.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -36,7 +36,8 @@ impl<'a> Table<'a> {
         self.rows.push(Row { glyph, key: key.to_owned(), cells, notes });
     }
 
-    pub(super) fn finish(self) -> String {
+    /// Writes the table. Where it would be wider than `width`, the cells of a key go below it, like targets together.
+    pub(super) fn finish(self, width: usize) -> String {
         let mut out = String::new();
         if self.rows.is_empty() {
             return out;
@@ -51,36 +52,136 @@ impl<'a> Table<'a> {
                 cells.max(target.as_str().width())
             })
             .collect();
-        let heads: String = self
-            .targets
-            .iter()
-            .zip(&widths)
-            .map(|(target, width)| format!("  {}", pad(target.as_str(), *width)))
-            .collect();
-        line(&mut out, &styled(FAINT, format!("  {}{heads}", " ".repeat(keys)).trim_end()));
+        let stacked = 2 + keys + widths.iter().map(|width| width + 2).sum::<usize>() > width;
+        if !stacked {
+            line(&mut out, &self.head(keys, &widths));
+        }
         for row in &self.rows {
-            let (glyph, style) = row.glyph;
-            let mut cells = String::new();
-            // Spaces go before a text and not after it, so that no line ends in blanks.
-            let mut gap = keys - row.key.width();
-            for ((text, style), width) in row.cells.iter().zip(&widths) {
-                if !text.is_empty() {
-                    let _ = write!(cells, "{}{}", " ".repeat(gap + 2), styled(*style, text));
-                    gap = 0;
-                } else {
-                    gap += 2;
-                }
-                gap += width - text.width();
+            let glyph = styled(row.glyph.1, &row.glyph.0.to_string());
+            if stacked {
+                line(&mut out, &format!("{glyph} {}", row.key));
+                self.below(row).iter().for_each(|cells| line(&mut out, &format!("    {cells}")));
+            } else {
+                line(&mut out, &format!("{glyph} {}{}", row.key, beside(row, keys, &widths)));
             }
-            line(&mut out, &format!("{} {}{cells}", styled(style, &glyph.to_string()), row.key));
             for note in &row.notes {
                 line(&mut out, &format!("    {}", note.replace('\n', "\n      ")));
             }
         }
         out
     }
+
+    fn head(&self, keys: usize, widths: &[usize]) -> String {
+        let heads: String = self
+            .targets
+            .iter()
+            .zip(widths)
+            .map(|(target, width)| format!("  {}", pad(target.as_str(), *width)))
+            .collect();
+        styled(FAINT, format!("  {}{heads}", " ".repeat(keys)).trim_end())
+    }
+
+    /// Says each cell once, with the targets that have it.
+    fn below(&self, row: &Row) -> Vec<String> {
+        let mut cells: Vec<(&Cell, Vec<&str>)> = Vec::new();
+        for (target, cell) in self.targets.iter().zip(&row.cells).filter(|(_, cell)| !cell.0.is_empty()) {
+            match cells.iter_mut().find(|(like, _)| *like == cell) {
+                Some((_, targets)) => targets.push(target.as_str()),
+                None => cells.push((cell, vec![target.as_str()])),
+            }
+        }
+        cells
+            .iter()
+            .map(|((text, style), targets)| format!("{} on {}", styled(*style, text), targets.join(", ")))
+            .collect()
+    }
+}
+
+/// Writes the cells beside their key.
+fn beside(row: &Row, keys: usize, widths: &[usize]) -> String {
+    let mut cells = String::new();
+    // Spaces go before a text and not after it, so that no line ends in blanks.
+    let mut gap = keys - row.key.width();
+    for ((text, style), width) in row.cells.iter().zip(widths) {
+        if !text.is_empty() {
+            let _ = write!(cells, "{}{}", " ".repeat(gap + 2), styled(*style, text));
+            gap = 0;
+        } else {
+            gap += 2;
+        }
+        gap += width - text.width();
+    }
+    cells
+}
+
+/// Lays rows out in columns, two blanks between them; the last column ends where its text ends.
+pub(super) fn columns(rows: &[Vec<Cell>]) -> Vec<String> {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| Some(row.get(column)?.0.width())).max().unwrap_or(0);
+    let widths: Vec<_> = (0..count).map(width).collect();
+    rows.iter()
+        .map(|row| {
+            let mut text = String::new();
+            let mut gap = 0;
+            for ((cell, style), width) in row.iter().zip(&widths) {
+                if !cell.is_empty() {
+                    let _ = write!(text, "{}{}", " ".repeat(gap), styled(*style, cell));
+                    gap = 0;
+                }
+                gap += width - cell.width() + 2;
+            }
+            text
+        })
+        .collect()
 }
 
 fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(width: usize) -> String {
+        let names: Vec<_> =
+            ["aws-eu", "aws-us", "azure"].into_iter().map(|name| TargetName::parse(name).expect("valid")).collect();
+        let mut table = Table::new(&names.iter().collect::<Vec<_>>());
+        let cell = |text: &str| (text.to_owned(), Style::new());
+        let all = vec![(&names[0], cell("1 -> 2")), (&names[1], cell("1 -> 2")), (&names[2], cell("ab -> cd"))];
+        table.row(('~', Style::new()), "chat/config", all, vec!["t: 0.1 -> 0.2".into()]);
+        table.row(('+', Style::new()), "new", vec![(&names[2], cell("new"))], Vec::new());
+        anstream::adapter::strip_str(&table.finish(width)).to_string()
+    }
+
+    #[test]
+    fn cells_stand_beside_their_key_where_they_fit() {
+        let wide = "               aws-eu  aws-us  azure
+~ chat/config  1 -> 2  1 -> 2  ab -> cd
+    t: 0.1 -> 0.2
++ new                          new
+";
+        assert_eq!(shown(39), wide);
+        assert_eq!(shown(usize::MAX), wide);
+    }
+
+    #[test]
+    fn cells_stand_below_their_key_where_they_do_not_fit() {
+        let narrow = "~ chat/config
+    1 -> 2 on aws-eu, aws-us
+    ab -> cd on azure
+    t: 0.1 -> 0.2
++ new
+    new on azure
+";
+        assert_eq!(shown(38), narrow);
+    }
+
+    #[test]
+    fn columns_line_up_and_no_line_ends_in_blanks() {
+        let row = |cells: [&str; 3]| cells.map(|cell| (cell.to_owned(), Style::new())).to_vec();
+        let lines = columns(&[row(["a", "bbb", "c"]), row(["aaa", "", "c"]), row(["a", "b", ""])]);
+        let lines: Vec<_> = lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
+        assert_eq!(lines, ["a    bbb  c", "aaa       c", "a    b"]);
+    }
 }

@@ -5,23 +5,27 @@ use std::fmt::Write as _;
 
 use anstyle::Style;
 use repin_provider::{Key, TargetName, Version};
+use unicode_width::UnicodeWidthStr as _;
 
 pub use super::screen::status;
-use super::table::Table;
+use super::table::{Cell, Table, columns};
 use super::words::{
     self, BAD, BEHIND, CHANGED, FAINT, GOOD, STRONG, counted, glyph, intent, line, short, styled, when,
 };
 use super::{Location, Trouble};
 use crate::difference::{Content, Difference, Differs};
 use crate::exit;
-use crate::history::{Release, TargetHistory};
+use crate::history::{KeyVersion, Release, TargetHistory};
 use crate::model::observed::FileStanding;
 use crate::model::outcome::{Outcome, StepOutcome, StepResult, Verdict};
 use crate::model::plan::{Change, Plan, Reason, StepAction};
 use crate::model::release::{RowAction, State};
 
-/// Describes a plan.
-pub fn plan(name: &str, plan: &Plan) -> String {
+/// The most characters of an old and a new value together that are shown side by side.
+const ONE_LINE: usize = 60;
+
+/// Describes a plan. Tables are fit into `width` columns, here and below.
+pub fn plan(name: &str, plan: &Plan, width: usize) -> String {
     let mut out = String::new();
     line(&mut out, &styled(STRONG, &words::heading(name, plan)));
     let targets: Vec<_> = plan.targets.keys().collect();
@@ -32,7 +36,7 @@ pub fn plan(name: &str, plan: &Plan) -> String {
         let notes = notes(steps.iter().map(|(target, step)| (*target, step.changes.as_slice(), Some(step.reason))));
         table.row(glyph(&actions), key.as_str(), cells, notes);
     }
-    out.push_str(&table.finish());
+    out.push_str(&table.finish(width));
     drift_lines(&mut out, plan);
     for foreign in words::foreign_lines(name, plan) {
         line(&mut out, &styled(FAINT, &foreign));
@@ -51,7 +55,7 @@ fn drift_lines(out: &mut String, plan: &Plan) {
 }
 
 /// Describes what a pass did.
-pub fn outcome(name: &str, outcome: &Outcome) -> String {
+pub fn outcome(name: &str, outcome: &Outcome, width: usize) -> String {
     let mut out = String::new();
     let verdict = exit::verdict(outcome);
     if verdict == Verdict::Unchanged {
@@ -76,7 +80,7 @@ pub fn outcome(name: &str, outcome: &Outcome) -> String {
         notes.extend(steps.iter().flat_map(|step| troubles_of(step)));
         table.row(glyph(&actions), key.as_str(), cells, notes);
     }
-    out.push_str(&table.finish());
+    out.push_str(&table.finish(width));
     drift_lines(&mut out, &outcome.plan);
     for failure in &outcome.failures {
         let mut shown = Trouble::of_error(&failure.error).with_target(&failure.target);
@@ -158,25 +162,26 @@ pub fn history(name: &str, releases: &[Release]) -> String {
     if releases.is_empty() {
         line(&mut out, &format!("{name} has no release yet."));
     }
-    for release in releases {
-        let touched: BTreeSet<_> = release.targets.values().flat_map(|of| of.rows.iter().map(|row| &row.key)).collect();
-        let targets: Vec<_> = release.targets.iter().map(|(name, of)| format!("{name}{}", note(of.state))).collect();
-        let message = release.message.as_ref().map(|text| format!("  {text:?}")).unwrap_or_default();
-        let current = if release.current { styled(GOOD, "  <- current") } else { String::new() };
-        line(
-            &mut out,
-            &format!(
-                "{}  {}  {}  {}  {} on {}{message}{current}",
-                styled(STRONG, &format!("{:>4}", release.number)),
-                when(release.at),
-                release.cause,
-                release.actor,
-                counted(touched.len() as u64, "entry"),
-                targets.join(", "),
-            ),
-        );
-    }
+    let rows: Vec<_> = releases.iter().map(history_row).collect();
+    columns(&rows).iter().for_each(|row| line(&mut out, row));
     out
+}
+
+fn history_row(release: &Release) -> Vec<Cell> {
+    let touched: BTreeSet<_> = release.targets.values().flat_map(|of| of.rows.iter().map(|row| &row.key)).collect();
+    let targets: Vec<_> = release.targets.iter().map(|(name, of)| format!("{name}{}", note(of.state))).collect();
+    let message = release.message.as_ref().map(|text| format!("{text:?}")).unwrap_or_default();
+    let plain = |text: String| (text, Style::new());
+    vec![
+        (format!("{:>4}", release.number), STRONG),
+        plain(when(release.at)),
+        plain(release.cause.to_string()),
+        plain(release.actor.clone()),
+        plain(counted(touched.len() as u64, "entry")),
+        plain(targets.join(", ")),
+        (if release.current { "current" } else { "" }.to_owned(), GOOD),
+        plain(message),
+    ]
 }
 
 fn note(state: State) -> &'static str {
@@ -189,7 +194,7 @@ fn note(state: State) -> &'static str {
 }
 
 /// Describes one release.
-pub fn release(name: &str, release: &Release) -> String {
+pub fn release(name: &str, release: &Release, width: usize) -> String {
     let mut out = String::new();
     let current = if release.current { ", current" } else { "" };
     line(&mut out, &styled(STRONG, &format!("{name}: release {}{current}", release.number)));
@@ -217,7 +222,7 @@ pub fn release(name: &str, release: &Release) -> String {
         }
         table.row(glyph(&actions), key.as_str(), cells, Vec::new());
     }
-    out.push_str(&table.finish());
+    out.push_str(&table.finish(width));
     for (target, of) in &release.targets {
         let restorable = if of.restorable { "can be restored" } else { "can no longer be restored as a whole" };
         line(&mut out, &format!("{target}{}: {restorable}", note(of.state)));
@@ -226,7 +231,7 @@ pub fn release(name: &str, release: &Release) -> String {
 }
 
 /// Describes what differs between two releases, or between one and what is served now.
-pub fn difference(name: &str, difference: &Difference) -> String {
+pub fn difference(name: &str, difference: &Difference, width: usize) -> String {
     let mut out = String::new();
     let to = difference.to.map_or("what is served now".to_owned(), |release| format!("release {release}"));
     line(&mut out, &styled(STRONG, &format!("{name}: release {} -> {to}", difference.from)));
@@ -246,7 +251,7 @@ pub fn difference(name: &str, difference: &Difference) -> String {
         let notes = notes(changes.iter().map(|(target, changes)| (*target, changes.as_slice(), None)));
         table.row(glyph(&actions), key.as_str(), cells, notes);
     }
-    out.push_str(&table.finish());
+    out.push_str(&table.finish(width));
     let verdict = match keys.len() {
         0 => "Nothing differs.".to_owned(),
         1 => "1 entry differs.".to_owned(),
@@ -275,20 +280,23 @@ pub fn key_history(key: &str, targets: &[TargetHistory]) -> String {
         if target.versions.is_empty() {
             line(&mut out, "  never released here");
         }
-        for version in &target.versions {
-            let native = version.version.as_ref().map_or("removed".to_owned(), |v| v.id.clone());
-            let at = version.version.as_ref().and_then(|v| v.at).unwrap_or(version.released_at);
-            let release = version.release.map_or("repair".to_owned(), |release| format!("release {release}"));
-            let until = match (version.current, version.restorable, version.restorable_until) {
-                (true, ..) => styled(GOOD, "served now"),
-                (_, false, _) => styled(FAINT, "gone"),
-                (_, true, Some(until)) => format!("restorable until {}", when(until)),
-                (_, true, None) => "restorable".to_owned(),
-            };
-            line(&mut out, &format!("  {native}  {}  {release}  {until}", when(at)));
-        }
+        let rows: Vec<_> = target.versions.iter().map(version_row).collect();
+        columns(&rows).iter().for_each(|row| line(&mut out, &format!("  {row}")));
     }
     out
+}
+
+fn version_row(version: &KeyVersion) -> Vec<Cell> {
+    let native = version.version.as_ref().map_or("removed".to_owned(), |v| v.id.clone());
+    let at = version.version.as_ref().and_then(|v| v.at).unwrap_or(version.released_at);
+    let release = version.release.map_or("repair".to_owned(), |release| format!("release {release}"));
+    let until = match (version.current, version.restorable, version.restorable_until) {
+        (true, ..) => ("served now".to_owned(), GOOD),
+        (_, false, _) => ("gone".to_owned(), FAINT),
+        (_, true, Some(until)) => (format!("restorable until {}", when(until)), Style::new()),
+        (_, true, None) => ("restorable".to_owned(), Style::new()),
+    };
+    vec![(native, Style::new()), (when(at), Style::new()), (release, Style::new()), until]
 }
 
 /// Describes one thing that went wrong, with what to do about it.
@@ -356,12 +364,19 @@ fn notes<'a>(steps: impl Iterator<Item = (&'a TargetName, &'a [Change], Option<R
     notes
 }
 
+/// Writes a change in one line where it is short, else the old and the new below the path.
 fn change_text(change: &Change) -> String {
     match (&change.from, &change.to) {
         (None, None) if change.path == "value" => "value differs (secret)".to_owned(),
         (None, None) => change.path.clone(),
         (None, Some(to)) => format!("{}: {}", change.path, styled(GOOD, &format!("+ {to}"))),
         (Some(from), None) => format!("{}: {}", change.path, styled(BAD, &format!("- {from}"))),
-        (Some(from), Some(to)) => format!("{}: {} -> {}", change.path, styled(BAD, from), styled(GOOD, to)),
+        (Some(from), Some(to)) if from.width() + to.width() <= ONE_LINE => {
+            format!("{}: {} -> {}", change.path, styled(BAD, from), styled(GOOD, to))
+        }
+        (Some(from), Some(to)) => {
+            let (from, to) = (styled(BAD, &format!("- {from}")), styled(GOOD, &format!("+ {to}")));
+            format!("{}:\n{from}\n{to}", change.path)
+        }
     }
 }
