@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 /// A clock shared by both emulated clouds, to the millisecond.
 ///
-/// It only ever moves forward by [`advance`](Self::advance). Whether a request's signature is fresh is judged by
-/// [`signing_now`](Self::signing_now), which `advance` leaves alone: clients sign by the host's clock, and a test that
-/// moves a week ahead to see a revision expire must not lock every client out.
+/// It only ever moves forward by [`advance`](Self::advance). A request's signature is fresh by [`now`](Self::now) or by
+/// [`signing_now`](Self::signing_now), which `advance` leaves alone: clients sign by the host's clock until the date of
+/// an answer makes them correct it, and a test that moves a week ahead must not lock either out.
 #[derive(Debug, Clone)]
 pub struct Clock(Arc<State>);
 
@@ -53,7 +53,7 @@ impl Clock {
         shift(base, self.0.advanced.load(Ordering::Relaxed) + self.0.skew.load(Ordering::Relaxed))
     }
 
-    /// Returns the time that signatures are compared with: the host's, with the skew, without what was advanced.
+    /// Returns the time of clients that go by their host: the host's, with the skew, without what was advanced.
     pub fn signing_now(&self) -> Timestamp {
         shift(Timestamp::now(), self.0.skew.load(Ordering::Relaxed))
     }

@@ -13,7 +13,7 @@ const LOG: usize = 10_000;
 pub struct Call {
     /// Its number, from 1, since the start or the last reset.
     pub index: u64,
-    /// `ssm`, `kms`, `sts` or `appconfig`.
+    /// `ssm`, `kms`, `sts`, `appconfig` or `identity`.
     pub service: String,
     /// `PutParameter`, or `PUT /kv/{key}`.
     pub operation: String,
@@ -23,8 +23,8 @@ pub struct Call {
 
 /// Counts what the emulated services answered, and logs what reached them.
 ///
-/// Services: `ssm`, `kms`, `sts`, `appconfig`. What one service does for another is counted too, under the service
-/// that did it, with the caller in brackets: `Decrypt (ssm)`.
+/// Services: `ssm`, `kms`, `sts`, `appconfig`, `identity`. What one service does for another is counted too, under the
+/// service that did it, with the caller in brackets: `Decrypt (ssm)`.
 #[derive(Debug, Clone, Default)]
 pub struct Counters(Arc<Mutex<State>>);
 
