@@ -10,12 +10,12 @@ use unicode_width::UnicodeWidthStr as _;
 pub use super::screen::status;
 use super::table::{Cell, Table, columns};
 use super::words::{
-    self, BAD, BEHIND, CHANGED, FAINT, GOOD, STRONG, counted, glyph, intent, line, short, styled, when,
+    self, BAD, BEHIND, CHANGED, FAINT, GOOD, STRONG, counted, glyph, intent, line, short, styled, when, wrap,
 };
 use super::{Location, Trouble};
 use crate::difference::{Content, Difference, Differs};
 use crate::exit;
-use crate::history::{KeyVersion, Release, TargetHistory};
+use crate::history::{KeyVersion, Release, ReleaseTarget, TargetHistory};
 use crate::model::observed::FileStanding;
 use crate::model::outcome::{Outcome, StepOutcome, StepResult, Verdict};
 use crate::model::plan::{Change, Plan, Reason, StepAction};
@@ -42,9 +42,9 @@ pub fn plan(name: &str, plan: &Plan, width: usize) -> String {
         line(&mut out, &styled(FAINT, &foreign));
     }
     if plan.file == FileStanding::Behind {
-        line(&mut out, &styled(BAD, BEHIND));
+        line(&mut out, &styled(BAD, &wrap(BEHIND, width)));
     }
-    line(&mut out, &words::plan_summary(plan));
+    line(&mut out, &wrap(&words::plan_summary(plan), width));
     out
 }
 
@@ -88,9 +88,9 @@ pub fn outcome(name: &str, outcome: &Outcome, width: usize) -> String {
         out.push_str(&trouble(&shown));
     }
     if outcome.plan.file == FileStanding::Behind {
-        line(&mut out, &styled(BAD, BEHIND));
+        line(&mut out, &styled(BAD, &wrap(BEHIND, width)));
     }
-    line(&mut out, &outcome_summary(name, outcome, verdict));
+    line(&mut out, &wrap(&outcome_summary(name, outcome, verdict), width));
     out
 }
 
@@ -162,14 +162,22 @@ pub fn history(name: &str, releases: &[Release]) -> String {
     if releases.is_empty() {
         line(&mut out, &format!("{name} has no release yet."));
     }
-    let rows: Vec<_> = releases.iter().map(history_row).collect();
+    let all: BTreeSet<_> = releases.iter().flat_map(|release| release.targets.keys()).collect();
+    let rows: Vec<_> = releases.iter().map(|release| history_row(release, &all)).collect();
     columns(&rows).iter().for_each(|row| line(&mut out, row));
     out
 }
 
-fn history_row(release: &Release) -> Vec<Cell> {
+fn history_row(release: &Release, all: &BTreeSet<&TargetName>) -> Vec<Cell> {
     let touched: BTreeSet<_> = release.targets.values().flat_map(|of| of.rows.iter().map(|row| &row.key)).collect();
-    let targets: Vec<_> = release.targets.iter().map(|(name, of)| format!("{name}{}", note(of.state))).collect();
+    let done = release.targets.values().all(|of| of.state == State::Done);
+    let targets = match release.targets.len() {
+        n if n > 2 && n == all.len() && done => format!("all {n} targets"),
+        _ => {
+            let targets = release.targets.iter().map(|(name, of)| format!("{name}{}", note(of.state)));
+            targets.collect::<Vec<_>>().join(", ")
+        }
+    };
     let message = release.message.as_ref().map(|text| format!("{text:?}")).unwrap_or_default();
     let plain = |text: String| (text, Style::new());
     vec![
@@ -178,7 +186,7 @@ fn history_row(release: &Release) -> Vec<Cell> {
         plain(release.cause.to_string()),
         plain(release.actor.clone()),
         plain(counted(touched.len() as u64, "entry")),
-        plain(targets.join(", ")),
+        plain(targets),
         (if release.current { "current" } else { "" }.to_owned(), GOOD),
         plain(message),
     ]
@@ -223,6 +231,11 @@ pub fn release(name: &str, release: &Release, width: usize) -> String {
         table.row(glyph(&actions), key.as_str(), cells, Vec::new());
     }
     out.push_str(&table.finish(width));
+    let whole = |of: &ReleaseTarget| of.restorable && of.state == State::Done;
+    if release.targets.values().all(whole) {
+        line(&mut out, "It can be restored on every target.");
+        return out;
+    }
     for (target, of) in &release.targets {
         let restorable = if of.restorable { "can be restored" } else { "can no longer be restored as a whole" };
         line(&mut out, &format!("{target}{}: {restorable}", note(of.state)));

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use repin_provider::{Key, TargetName, Version};
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::model::plan::{Plan, Step, StepAction, Summary};
 use crate::status::TargetStatus;
@@ -162,6 +163,25 @@ pub(super) fn health(target: &TargetStatus) -> &'static str {
     target.failure.map_or("ok", super::kind_word)
 }
 
+/// Breaks a long line between words; what goes on is indented.
+pub(super) fn wrap(text: &str, width: usize) -> String {
+    let mut out = String::new();
+    let mut used = 0;
+    for word in text.split(' ') {
+        let wide = anstream::adapter::strip_str(word).to_string().width();
+        if used > 0 && used + 1 + wide > width {
+            out.push_str("\n  ");
+            used = 2;
+        } else if !out.is_empty() {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += wide;
+    }
+    out
+}
+
 /// Says how long ago something was, in its largest unit.
 pub(super) fn ago(now: Timestamp, then: Timestamp) -> String {
     let seconds = now.duration_since(then).as_secs().max(0);
@@ -178,4 +198,32 @@ pub(super) fn clock(now: Timestamp, then: Timestamp) -> String {
     let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
     let format = if day(now) == day(then) { "%H:%MZ" } else { "%Y-%m-%d %H:%MZ" };
     then.strftime(format).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_break_between_words() {
+        assert_eq!(wrap("one two three four", 9), "one two\n  three\n  four");
+        assert_eq!(wrap("one two", usize::MAX), "one two");
+        let styled = format!("a {} c", styled(GOOD, "bb"));
+        assert_eq!(wrap(&styled, 6), styled, "escape codes take no room");
+    }
+
+    #[test]
+    fn numbers_and_times_read_well() {
+        assert_eq!(
+            (counted(1, "entry"), counted(2, "entry"), counted(0, "read")),
+            ("1 entry".into(), "2 entries".into(), "0 reads".into())
+        );
+        let at = |seconds| Timestamp::from_second(seconds).expect("in range");
+        let shown: Vec<_> =
+            [5, 65, 7300, 200_000].into_iter().map(|then| ago(at(200_000 + then), at(200_000))).collect();
+        assert_eq!(shown, ["5 s ago", "1 min ago", "2 h ago", "2 d ago"]);
+        assert_eq!(ago(at(0), at(5)), "0 s ago", "a clock that is ahead");
+        assert_eq!(clock(at(86_400), at(86_700)), "00:05Z");
+        assert_eq!(clock(at(86_400), at(300)), "1970-01-01 00:05Z");
+    }
 }
