@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
+use repin_azure_app_configuration as appconfig;
 use repin_provider::{Content, Key, Refusal, TargetName, Tier};
 
 use super::Env;
@@ -16,6 +17,7 @@ use super::content::{self, Made, Outside, field_span, source_span};
 use super::de::decode;
 use super::digest::Digest;
 use super::file::{self, CHOOSING, ValueFrom};
+use super::idle;
 use super::merge::merge_fields;
 use super::nearest::suggest;
 use super::pattern::Pattern;
@@ -46,7 +48,8 @@ pub(super) struct Context<'a> {
 
 /// Resolves every entry for every target; what is wrong goes to `issues`.
 pub(super) fn resolve(context: &Context<'_>, entries: &Map, issues: &mut Vec<Issue>) -> Resolved {
-    let mut resolver = Resolver { context, issues, out: Resolved::default(), natives: HashMap::new() };
+    let natives = references(context.targets);
+    let mut resolver = Resolver { context, issues, out: Resolved::default(), natives };
     let (patterns, explicit): (Vec<_>, Vec<_>) = entries.iter().partition(|(name, _)| name.contains('*'));
     for (name, member) in &explicit {
         resolver.explicit(name, member);
@@ -82,8 +85,26 @@ struct Resolver<'a, 'i> {
     context: &'a Context<'a>,
     issues: &'i mut Vec<Issue>,
     out: Resolved,
-    /// Names in the stores, and which target and key claimed each.
-    natives: HashMap<String, (&'a str, Key)>,
+    /// Names in the stores, and what claimed each.
+    natives: HashMap<String, Claim<'a>>,
+}
+
+/// What a name in a store is for.
+struct Claim<'a> {
+    target: &'a str,
+    /// The entry; `None` for the reference to the snapshot that the target serves.
+    key: Option<Key>,
+}
+
+/// Returns the names that targets need for themselves: snapshot references.
+fn references(targets: &[Declared]) -> HashMap<String, Claim<'_>> {
+    let claims = targets.iter().filter_map(|target| {
+        let TargetConfig::AzureAppConfiguration(config) = &target.config else { return None };
+        let appconfig::Serve::Snapshot(key) = &config.serve else { return None };
+        let native = native_name(&target.config, &Key::parse(key).ok()?);
+        Some((native, Claim { target: target.name.as_str(), key: None }))
+    });
+    claims.collect()
 }
 
 impl<'a> Resolver<'a, '_> {
@@ -153,6 +174,7 @@ impl<'a> Resolver<'a, '_> {
         let chosen = self.choose(&member.node, &raw, member.key);
         let layers = self.layers(&member.node, &chosen);
         self.check_pins(&member.node, &raw, &chosen);
+        self.advise(name, &member.node, &chosen, &layers);
         Some(Declaration { name, place: member.key, node: &member.node, raw, chosen, layers })
     }
 
@@ -217,6 +239,16 @@ impl<'a> Resolver<'a, '_> {
         }
         layers.sort_by(|a, b| a.0.rank().cmp(&b.0.rank()));
         layers
+    }
+
+    /// Says which fields no store takes, at the entry itself and in its layers.
+    fn advise(&mut self, name: &str, node: &Node, chosen: &[&Declared], layers: &[(Selector, &Member)]) {
+        let mut found = idle::advise(node, chosen);
+        for (selector, layer) in layers {
+            let reached: Vec<_> = chosen.iter().copied().filter(|target| selector.matches(&target.name)).collect();
+            found.extend(idle::advise(&layer.node, &reached));
+        }
+        self.out.advice.extend(found.into_iter().map(|issue| issue.key(name)));
     }
 
     fn check_pins(&mut self, node: &Node, raw: &file::Entry, chosen: &[&Declared]) {
@@ -346,12 +378,16 @@ impl<'a> Resolver<'a, '_> {
     fn insert(&mut self, declaration: &Declaration<'a>, target: &'a Declared, key: &Key, entry: Entry) {
         self.audit(declaration, target, key, &entry);
         let native = native_name(&target.config, key);
-        if let Some((other, claimed)) = self.natives.get(&native) {
-            let (message, hint) = match *other == target.name.as_str() {
-                true => {
+        if let Some(Claim { target: other, key: claimed }) = self.natives.get(&native) {
+            let (message, hint) = match claimed {
+                None => (
+                    format!("`{key}` is where readers of `{other}` find the snapshot that it serves"),
+                    "rename the entry, or name another key in the target's `serve`",
+                ),
+                Some(_) if *other == target.name.as_str() => {
                     (format!("`{key}` is made a second time"), "two patterns find files for it; narrow one of them")
                 }
-                false => (
+                Some(claimed) => (
                     format!("the same name in the store as `{claimed}` on `{other}`"),
                     "one name in a store belongs to one entry; rename one, or change a prefix",
                 ),
@@ -359,7 +395,7 @@ impl<'a> Resolver<'a, '_> {
             self.issues.push(Issue::at(declaration.place, message).hint(hint));
             return;
         }
-        self.natives.insert(native, (target.name.as_str(), key.clone()));
+        self.natives.insert(native, Claim { target: target.name.as_str(), key: Some(key.clone()) });
         self.out.entries.entry(target.name.clone()).or_default().insert(key.clone(), entry);
     }
 
@@ -367,7 +403,7 @@ impl<'a> Resolver<'a, '_> {
         let content = stored(entry);
         let refusals = match &target.config {
             TargetConfig::AwsSsm(config) => repin_aws_ssm::audit(config, key, &content),
-            TargetConfig::AzureAppConfiguration(config) => repin_azure_app_configuration::audit(config, key, &content),
+            TargetConfig::AzureAppConfiguration(config) => appconfig::audit(config, key, &content),
         };
         for Refusal { message, hint } in refusals {
             let message = format!("{} cannot hold `{key}`: {message}", target.name);
@@ -386,8 +422,8 @@ impl<'a> Resolver<'a, '_> {
                     repin_aws_ssm::audit_count(entries.len() - advanced, advanced)
                 }
                 TargetConfig::AzureAppConfiguration(config) => {
-                    let size = |(key, entry)| repin_azure_app_configuration::size(config, key, &stored(entry));
-                    repin_azure_app_configuration::audit_total(config, entries.iter().map(size).sum())
+                    let size = |(key, entry)| appconfig::size(config, key, &stored(entry));
+                    appconfig::audit_total(config, entries.iter().map(size).sum())
                 }
             };
             if let Some(Refusal { message, hint }) = refusal {
@@ -416,7 +452,8 @@ fn native_name(config: &TargetConfig, key: &Key) -> String {
         TargetConfig::AzureAppConfiguration(config) => {
             let joined = if config.prefix.is_empty() { "" } else { config.separator.as_str() };
             let label = config.label.as_deref().unwrap_or_default();
-            format!("{}\0{label}\0{}{joined}{key}", config.endpoint.to_lowercase(), config.prefix)
+            let store = config.endpoint.trim_end_matches('/').to_lowercase();
+            format!("{store}\0{label}\0{}{joined}{key}", config.prefix)
         }
     }
 }

@@ -13,6 +13,7 @@ mod de;
 mod digest;
 mod entries;
 mod file;
+mod idle;
 mod json;
 mod merge;
 mod nearest;

@@ -27,6 +27,12 @@ const FLAG_TYPE: &str = "application/vnd.microsoft.appconfig.ff+json";
 pub fn audit(config: &Config, key: &Key, content: &Content) -> Vec<Refusal> {
     let name = native_name(config, key);
     let mut refusals = audit_key(&name);
+    if !config.prefix.is_empty() && key.as_str().starts_with(&config.separator) {
+        refusals.push(refusal(
+            format!("with the prefix the key would hold the separator `{}` twice in a row", config.separator),
+            "drop the separator at the start of the key; the target's own is joined to it",
+        ));
+    }
     refusals.extend(audit_flag(config, &name, content));
     refusals.extend(audit_tags(content));
     if content.value.is_secret() {
@@ -301,6 +307,9 @@ mod tests {
         refuses(&config(), &"x".repeat(247), &content("x"), "257 characters");
         let root = Config { prefix: String::new(), ..config() };
         refuses(&root, "..", &content("x"), "neither");
+        let colons = Config { separator: ":".into(), ..config() };
+        refuses(&colons, ":k", &content("x"), "twice in a row");
+        assert!(found(&colons, "k:l", &content("x")).is_empty());
         refuses(&root, ".repin/x", &content("x"), "ledger");
         assert!(found(&config(), "..", &content("x")).is_empty(), "the prefix makes it another key");
     }
