@@ -84,8 +84,12 @@ pub enum PassError {
 /// # Errors
 /// Says why there is no plan. A plan that may not run is returned, with its blocks.
 pub async fn plan_only(pass: &Pass<'_>) -> Result<(Plan, Observed), PassError> {
-    let Seeing { observed, memories } = look(pass, true).await?;
-    let plan = make_plan(pass, &observed)?;
+    let Seeing { mut observed, mut memories } = look(pass, true).await?;
+    let mut plan = make_plan(pass, &observed)?;
+    if blocked(&plan) == Some(BlockKind::Foreign) {
+        Seeing { observed, memories } = look(pass, true).await?;
+        plan = make_plan(pass, &observed)?;
+    }
     remember(pass, memories, &[], &plan);
     if plan.blocks.is_empty() {
         refuse_stale(pass, &plan, &observed)?;
@@ -111,6 +115,7 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
         }
         let raced = match blocked {
             Some(BlockKind::Running) if attempt < ANEW => None,
+            Some(BlockKind::Foreign) if attempt == 1 => None,
             Some(_) => return Err(PassError::Blocked(Box::new(plan))),
             None => match carry_out(pass, &plan, &observed).await {
                 Ok(mut executed) => {
@@ -164,10 +169,13 @@ fn refuse_stale(pass: &Pass<'_>, plan: &Plan, observed: &Observed) -> Result<(),
     pass.saved.map_or(Ok(()), |saved| saved.agrees(plan, observed)).map_err(PassError::Stale)
 }
 
-/// Returns the gravest kind of block; a run at work is the only one that passes by itself.
+/// Returns what kind of block counts. A run at work passes by itself, and what it makes may look foreign until its claim
+/// is read: the ledger is read before the items, and a run may begin between the two. So a run at work counts first, and
+/// what is foreign is looked at twice.
 fn blocked(plan: &Plan) -> Option<BlockKind> {
-    let mut kinds = plan.blocks.iter().map(|block| block.kind);
-    kinds.clone().find(|kind| *kind != BlockKind::Running).or_else(|| kinds.next())
+    let kinds = || plan.blocks.iter().map(|block| block.kind);
+    let of = |kind| kinds().find(|found| *found == kind);
+    of(BlockKind::Running).or_else(|| kinds().find(|kind| *kind != BlockKind::Foreign)).or_else(|| kinds().next())
 }
 
 async fn carry_out(pass: &Pass<'_>, plan: &Plan, observed: &Observed) -> Result<Executed, NotExecuted> {
