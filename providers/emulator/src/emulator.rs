@@ -147,7 +147,7 @@ impl Emulator {
     /// An address that is not loopback or is taken, an odd account, data that another emulator uses.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let mut accounts = vec![options.account.clone()];
-        accounts.extend(options.accounts);
+        accounts.extend(options.accounts.iter().cloned());
         if let Some(odd) = accounts.iter().find(|account| !credentials::is_account(account)) {
             return Err(StartError::Account(odd.clone()));
         }
@@ -162,32 +162,13 @@ impl Emulator {
         let tls = options.tls.then(|| Tls::open(options.dir.as_deref())).transpose()?;
         let tokens = Tokens::random().ok_or(StartError::Randomness)?;
         let seam = Seam {
-            clock: options.clock,
+            clock: options.clock.clone(),
             counters: Counters::default(),
-            faults: options.faults,
+            faults: options.faults.clone(),
             tls: tls.as_ref().map(|tls| tls.acceptor.clone()),
         };
-        let aws = Aws::new(AwsOptions {
-            clock: seam.clock.clone(),
-            counters: seam.counters.clone(),
-            persist: persist.clone(),
-            accounts,
-            kms_keys: options.kms_keys,
-            recreate_wait: options.recreate_wait,
-            short_pages: options.short_pages,
-            read_lag: options.ssm_read_lag,
-            rates: options.rates,
-            tokens: tokens.clone(),
-        })?;
-        let appconfig = AppConfig::new(AppConfigOptions {
-            rates: options.azure_rates,
-            retention: options.revision_retention,
-            provisioning: options.snapshot_provisioning,
-            stale_reads: options.stale_reads,
-            tokens: Some(tokens.clone()),
-            tls: options.tls,
-            ..AppConfigOptions::new(seam.clock.clone(), seam.counters.clone(), persist.clone())
-        })?;
+        let aws = open_aws(&options, accounts, &seam, &persist, &tokens)?;
+        let appconfig = open_appconfig(&options, &seam, &persist, &tokens)?;
         let azure =
             Half { router: router(Arc::clone(&appconfig)), identify: appconfig::identify, refusal: appconfig::refusal };
         let identity = Identity {
@@ -334,6 +315,44 @@ impl Drop for Emulator {
             task.abort();
         }
     }
+}
+
+fn open_aws(
+    options: &Options,
+    accounts: Vec<String>,
+    seam: &Seam,
+    persist: &Persist,
+    tokens: &Tokens,
+) -> Result<Arc<Aws>, PersistError> {
+    Aws::new(AwsOptions {
+        clock: seam.clock.clone(),
+        counters: seam.counters.clone(),
+        persist: persist.clone(),
+        accounts,
+        kms_keys: options.kms_keys.clone(),
+        recreate_wait: options.recreate_wait,
+        short_pages: options.short_pages,
+        read_lag: options.ssm_read_lag,
+        rates: options.rates,
+        tokens: tokens.clone(),
+    })
+}
+
+fn open_appconfig(
+    options: &Options,
+    seam: &Seam,
+    persist: &Persist,
+    tokens: &Tokens,
+) -> Result<Arc<AppConfig>, PersistError> {
+    AppConfig::new(AppConfigOptions {
+        rates: options.azure_rates,
+        retention: options.revision_retention,
+        provisioning: options.snapshot_provisioning,
+        stale_reads: options.stale_reads,
+        tokens: Some(tokens.clone()),
+        tls: options.tls,
+        ..AppConfigOptions::new(seam.clock.clone(), seam.counters.clone(), persist.clone())
+    })
 }
 
 fn scheme(tls: Option<&Tls>) -> &'static str {

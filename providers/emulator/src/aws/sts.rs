@@ -62,7 +62,7 @@ pub(crate) fn assume_with_web_identity(
 }
 
 fn check_web_identity(token: &str, tokens: &Tokens, now: Timestamp) -> Result<Claims> {
-    let claims = tokens.verify(token.trim(), now).map_err(|untrusted| match untrusted {
+    let claims = tokens.verify(token, now).map_err(|untrusted| match untrusted {
         Untrusted::Expired => AwsError::new("ExpiredTokenException", "Token expired"),
         Untrusted::Forged => {
             AwsError::new("InvalidIdentityToken", "The token is not signed by a provider that is trusted")

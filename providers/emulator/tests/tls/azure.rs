@@ -1,5 +1,7 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use repin_emulator::Fault;
 use repin_emulator::credentials::{
     ENTRA_CLIENT_ID, ENTRA_READER_ID, ENTRA_STRANGER_ID, ENTRA_TENANT_ID, IDENTITY_HEADER,
 };
@@ -59,4 +61,23 @@ async fn managed_identities_need_no_secret() {
     assert_eq!(stage.run("azure-app-service", endpoint.clone()).await, "put: ok, get: gpt-4o");
     let stage = stage.set("IDENTITY_HEADER", "wrong".to_owned());
     assert_eq!(stage.run("azure-app-service", endpoint).await, "put: Credential, get: Credential");
+}
+
+#[tokio::test]
+async fn an_authority_that_is_down_is_a_fault_too() {
+    let stage = Stage::new().await.set("AZURE_CLIENT_ID", ENTRA_CLIENT_ID.to_owned());
+    stage.emulator.faults().set(Arc::new(|call| match call.service.as_str() {
+        "identity" if call.name.as_deref() == Some(ENTRA_CLIENT_ID) => Fault::Refuse {
+            status: 400,
+            code: "temporarily_unavailable".into(),
+            message: "AADSTS90006: try again later".into(),
+            retry_after_ms: None,
+        },
+        _ => Fault::None,
+    }));
+    let endpoint = stage.emulator.azure_endpoint();
+    assert_eq!(stage.run("azure-client-secret", endpoint.clone()).await, "put: Credential, get: Credential");
+    assert_eq!(stage.emulator.counters().total("appconfig"), 0);
+    stage.emulator.faults().clear();
+    assert_eq!(stage.run("azure-client-secret", endpoint).await, "put: ok, get: gpt-4o");
 }
