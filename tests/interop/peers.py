@@ -114,11 +114,10 @@ class Moto(AwsPeer):
     name = "moto"
 
     def __init__(self):
-        self.port = free_port()
-        self.endpoint = f"http://127.0.0.1:{self.port}"
-        server = Path(sys.executable).with_name("moto_server")
+        port = free_port()
+        self.endpoint = f"http://127.0.0.1:{port}"
         super().__init__(
-            [server, "-H", "127.0.0.1", "-p", str(self.port)],
+            [sys.executable, Path(__file__).with_name("serve_moto.py"), str(port)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=clean_environment(MOTO_ACCOUNT_ID=ACCOUNT),
