@@ -75,3 +75,16 @@ fn the_base_alone_is_no_configuration() {
     let said = base.run(&["validate"]).expect(78).stderr;
     assert!(said.contains("missing field `name`") && said.contains("missing field `account`"), "{said}");
 }
+
+#[test]
+fn a_slip_in_the_model_is_told_and_stored_as_it_stands() {
+    let example = environment("staging.yaml");
+    assert_eq!(example.json(0, &["validate"])["warnings"], json!([]));
+    example.edit("base.yaml", "top_p: 1.0", "top_q: 1.0");
+    let ran = example.run(&["validate"]).expect(0);
+    assert!(ran.stderr.contains("warning: ") && ran.stderr.contains("does not know `top_q`"), "{ran:?}");
+    let warnings = example.json(0, &["validate"])["warnings"].clone();
+    assert_eq!((&warnings[0]["key"], warnings.as_array().map(Vec::len)), (&json!("chat/model"), Some(1)));
+    example.release_first(&[("aws", 2), ("azure", 2)]);
+    assert_eq!(example.served_json("azure", "chat/model")["top_q"], 1.0);
+}

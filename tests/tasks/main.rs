@@ -5,6 +5,7 @@
 mod api_key;
 mod by_cloud;
 mod environments;
+mod flags;
 mod folder;
 mod prompts;
 mod regions;
