@@ -108,11 +108,13 @@ pub(super) fn finish(mut issues: Vec<Issue>, sources: &Sources) -> Vec<Problem> 
 
 fn render(issue: Issue, sources: &Sources) -> Problem {
     let Issue { message, hint, span, target, key, quotable } = issue;
-    let location = span.map(|span| Location {
-        file: sources.path(span.file).to_owned(),
-        line: span.start.line,
-        column: span.start.column,
-        excerpt: if quotable { sources.excerpt(span) } else { None },
+    let location = span.map(|span| {
+        Box::new(Location {
+            file: sources.path(span.file).to_owned(),
+            line: span.start.line,
+            column: span.start.column,
+            excerpt: if quotable { sources.excerpt(span) } else { None },
+        })
     });
     Problem { message, hint, location, target: target.map(String::from), key: key.map(String::from) }
 }

@@ -15,7 +15,7 @@ pub struct Problem {
     pub hint: Option<String>,
     /// Where it stands; `None` where no file says it (no file was given, for example).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub location: Option<Location>,
+    pub location: Option<Box<Location>>,
     /// The target it is about, if one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
@@ -51,7 +51,7 @@ pub struct Excerpt {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.location {
+        match self.location.as_deref() {
             Some(Location { file, line: 0, .. }) => write!(f, "{}: ", file.display())?,
             Some(Location { file, line, column, .. }) => write!(f, "{}:{line}:{column}: ", file.display())?,
             None => {}
