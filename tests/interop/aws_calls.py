@@ -1,7 +1,7 @@
 """A scripted sequence of Parameter Store and KMS calls, in the order in which they are made.
 
-Topics use names of their own, so that one difference does not spread. `{name}` in a text stands for what an earlier call
-saved: an answer holds what the very same peer returned (a token, a key id, a ciphertext).
+Topics use names of their own, so that one difference does not spread. `{name}` in a text stands for what an earlier
+call saved: an answer holds what the very same peer returned (a token, a key id, a ciphertext).
 """
 
 from dataclasses import dataclass, field
@@ -109,7 +109,14 @@ def getting():
     put("get: first version", "/get/a", "one")
     put("get: second version", "/get/a", "two", Overwrite=True)
     put("get: a secret", "/get/secret", "s3cret", Type="SecureString", KeyId="alias/interop")
-    put("get: an advanced secret", "/get/secret-advanced", "s3cret", Type="SecureString", KeyId="alias/interop", Tier="Advanced")
+    put(
+        "get: an advanced secret",
+        "/get/secret-advanced",
+        "s3cret",
+        Type="SecureString",
+        KeyId="alias/interop",
+        Tier="Advanced",
+    )
     put("get: a list", "/get/list", "a,b", Type="StringList")
     get = "GetParameter"
     ssm("get: by name", get, Name="/get/a")
@@ -171,14 +178,26 @@ def listing():
     ssm("path: unsealed", by_path, Path="/list", WithDecryption=True)
     ssm("path: by type", by_path, Path="/list", ParameterFilters=[{"Key": "Type", "Values": ["SecureString"]}])
     ssm("path: by key", by_path, Path="/list", ParameterFilters=[{"Key": "KeyId", "Values": ["alias/interop"]}])
-    ssm("path: label begins", by_path, Path="/list", ParameterFilters=[{"Key": "Label", "Option": "BeginsWith", "Values": ["li"]}])
+    ssm(
+        "path: label begins",
+        by_path,
+        Path="/list",
+        ParameterFilters=[{"Key": "Label", "Option": "BeginsWith", "Values": ["li"]}],
+    )
     ssm("path: by name", by_path, Path="/list", ParameterFilters=[{"Key": "Name", "Values": ["/list/top"]}])
     ssm("path: by tier", by_path, Path="/list", ParameterFilters=[{"Key": "Tier", "Values": ["Standard"]}])
     ssm("path: the root", by_path, Path="/", MaxResults=1, ParameterFilters=[{"Key": "Type", "Values": ["Nonsense"]}])
 
 
 def describing():
-    put("describe: an advanced one", "/describe/advanced", "x", Tier="Advanced", Description="large", Tags=[{"Key": "d", "Value": "1"}])
+    put(
+        "describe: an advanced one",
+        "/describe/advanced",
+        "x",
+        Tier="Advanced",
+        Description="large",
+        Tags=[{"Key": "d", "Value": "1"}],
+    )
     put("describe: a secret", "/describe/secret", "x", Type="SecureString", KeyId="alias/interop")
     put("describe: a list", "/describe/sub/list", "x", Type="StringList")
     describe = "DescribeParameters"
@@ -217,8 +236,12 @@ def describing():
     below("describe: by key", Key="KeyId", Values=["alias/interop"])
     below("describe: the same key twice", Key="Path", Option="Recursive", Values=["/describe"])
     ssm("describe: old filters", describe, Filters=[{"Key": "Name", "Values": ["/describe/secret"]}])
-    ssm("describe: both kinds of filters", describe, Filters=[{"Key": "Name", "Values": ["/describe/secret"]}],
-        ParameterFilters=[{"Key": "Name", "Values": ["/describe/secret"]}])
+    ssm(
+        "describe: both kinds of filters",
+        describe,
+        Filters=[{"Key": "Name", "Values": ["/describe/secret"]}],
+        ParameterFilters=[{"Key": "Name", "Values": ["/describe/secret"]}],
+    )
     path = [{"Key": "Path", "Option": "Recursive", "Values": ["/describe"]}]
     ssm("describe: two a page", describe, {"described": "NextToken"}, ParameterFilters=path, MaxResults=2)
     ssm("describe: the next page", describe, ParameterFilters=path, MaxResults=2, NextToken="{described}")
@@ -230,7 +253,14 @@ def history():
     put("history: two", "/history/a", "two", Overwrite=True, Description="second")
     put("history: three", "/history/a", "three", Overwrite=True)
     put("history: a secret", "/history/secret", "s1", Type="SecureString", KeyId="alias/interop")
-    put("history: its second version", "/history/secret", "s2", Type="SecureString", KeyId="alias/interop", Overwrite=True)
+    put(
+        "history: its second version",
+        "/history/secret",
+        "s2",
+        Type="SecureString",
+        KeyId="alias/interop",
+        Overwrite=True,
+    )
     ssm("history: a label", "LabelParameterVersion", Name="/history/a", ParameterVersion=2, Labels=["live"])
     read = "GetParameterHistory"
     ssm("history: all", read, Name="/history/a")
@@ -264,7 +294,12 @@ def labelling():
     ssm("label: a hundred letters", label, Name="/label/b", ParameterVersion=1, Labels=["l" * 100])
     ssm("label: a hundred and one", label, Name="/label/a", ParameterVersion=1, Labels=["l" * 101])
     ssm("label: by path", "GetParametersByPath", Path="/label", ParameterFilters=[{"Key": "Label", "Values": ["live"]}])
-    ssm("label: by a path without it", "GetParametersByPath", Path="/label", ParameterFilters=[{"Key": "Label", "Values": ["gone"]}])
+    ssm(
+        "label: by a path without it",
+        "GetParametersByPath",
+        Path="/label",
+        ParameterFilters=[{"Key": "Label", "Values": ["gone"]}],
+    )
     ssm("label: case counts", "GetParameter", Name="/label/a:LIVE")
     ssm("label: ten on one version", label, Name="/label/a", ParameterVersion=3, Labels=[f"t{n}" for n in range(9)])
     ssm("label: the eleventh", label, Name="/label/a", ParameterVersion=3, Labels=["eleven"])
@@ -356,10 +391,22 @@ def keys():
     kms("crypt: encrypt", "Encrypt", {"sealed": "CiphertextBlob"}, KeyId="alias/interop", Plaintext=b"hello")
     kms("crypt: decrypt", "Decrypt", CiphertextBlob="{sealed}")
     kms("crypt: decrypt naming the key", "Decrypt", CiphertextBlob="{sealed}", KeyId="{key}")
-    kms("crypt: encrypt under a context", "Encrypt", {"bound": "CiphertextBlob"}, KeyId="{key}", Plaintext=b"hello", EncryptionContext=context)
+    kms(
+        "crypt: encrypt under a context",
+        "Encrypt",
+        {"bound": "CiphertextBlob"},
+        KeyId="{key}",
+        Plaintext=b"hello",
+        EncryptionContext=context,
+    )
     kms("crypt: decrypt under it", "Decrypt", CiphertextBlob="{bound}", EncryptionContext=context)
     kms("crypt: decrypt without it", "Decrypt", CiphertextBlob="{bound}")
-    kms("crypt: decrypt under another", "Decrypt", CiphertextBlob="{bound}", EncryptionContext={"PARAMETER_ARN": "arn:y"})
+    kms(
+        "crypt: decrypt under another",
+        "Decrypt",
+        CiphertextBlob="{bound}",
+        EncryptionContext={"PARAMETER_ARN": "arn:y"},
+    )
     kms("crypt: no ciphertext at all", "Decrypt", CiphertextBlob=b"nonsense")
     kms("crypt: 4096 bytes", "Encrypt", KeyId="{key}", Plaintext=b"v" * 4096)
     kms("crypt: 4097 bytes", "Encrypt", KeyId="{key}", Plaintext=b"v" * 4097)
@@ -403,7 +450,18 @@ def disabled_keys():
 
 
 for topic in (
-    setup, putting, getting, listing, describing, history, labelling, evicting, tagging, deleting, settings, keys,
+    setup,
+    putting,
+    getting,
+    listing,
+    describing,
+    history,
+    labelling,
+    evicting,
+    tagging,
+    deleting,
+    settings,
+    keys,
     disabled_keys,
 ):
     topic()

@@ -68,7 +68,9 @@ class Driver:
         return self.lock(read_only=False, **arguments)
 
     def list(self, at=None, **filters):
-        return [neutral(item) for item in self.client.list_configuration_settings(accept_datetime=moment(at), **filters)]
+        return [
+            neutral(item) for item in self.client.list_configuration_settings(accept_datetime=moment(at), **filters)
+        ]
 
     def revisions(self, at=None, **filters):
         return [neutral(item) for item in self.client.list_revisions(accept_datetime=moment(at), **filters)]
@@ -99,14 +101,19 @@ class Driver:
 
     def moment(self):
         time.sleep(1.1)
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = datetime.datetime.now(datetime.UTC)
         time.sleep(1.1)
         return {"moment": now.isoformat()}
 
     def snapshot(self, name, filters, retention, composition=None, tags=None, description=None):
         wanted = [ConfigurationSettingsFilter(**rule) for rule in filters]
         poller = self.client.begin_create_snapshot(
-            name, wanted, composition_type=composition, retention_period=retention, tags=tags, description=description,
+            name,
+            wanted,
+            composition_type=composition,
+            retention_period=retention,
+            tags=tags,
+            description=description,
             polling_interval=0.2,
         )
         return neutral_snapshot(poller.result())

@@ -155,7 +155,9 @@ def run_node(script, given=""):
     node = Path(sys.executable).with_name("node")
     environment = clean_environment(REPIN_JS_MODULES=os.environ["REPIN_JS_MODULES"])
     command = [node, Path(__file__).parent / "js" / script]
-    done = subprocess.run(command, input=given, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, input=given, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"{script} ended with {done.returncode}:\n{done.stderr}")
     return done.stdout

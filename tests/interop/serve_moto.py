@@ -1,7 +1,7 @@
 """A moto server that answers one request after another.
 
-moto's own server has a thread for each, and Parameter Store there looks first and writes then: of two creates of one name
-at once both may succeed, which the service rules out.
+moto's own server has a thread for each, and Parameter Store there looks first and writes then: of two creates of one
+name at once both may succeed, which the service rules out.
 """
 
 import sys

@@ -14,7 +14,9 @@ from azure_driver import drive
 SUITE = "App Configuration, Python"
 PEER = "azure-appconfiguration {azure-appconfiguration}"
 
-DIFFERENCES = tomllib.loads(Path(__file__).with_name("azure_differences.toml").read_text(encoding="utf-8"))["difference"]
+DIFFERENCES = tomllib.loads(Path(__file__).with_name("azure_differences.toml").read_text(encoding="utf-8"))[
+    "difference"
+]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ PEER = "azure-appconfiguration {azure-appconfiguration}, on the wire"
 
 DIFFERENCES = tomllib.loads(Path(__file__).with_name("wire_differences.toml").read_text(encoding="utf-8"))["difference"]
 KEY = "app/a:b c"
-FAR = datetime.datetime.fromtimestamp(4_000_000_000, datetime.timezone.utc)
+FAR = datetime.datetime.fromtimestamp(4_000_000_000, datetime.UTC)
 OPERATIONS = [
     "add", "set", "set if unchanged", "set without a label", "get", "get without a label", "get if changed", "get then",
     "lock", "unlock", "delete if unchanged", "delete", "list", "list without a label", "list odd names",

@@ -123,4 +123,3 @@ def test_a_running_service_refreshes_when_repin_released(written):
     time.sleep(1.1)
     service.refresh()
     assert service["chat/endpoint"] == "https://example.com/v2"
-
