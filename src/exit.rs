@@ -27,7 +27,7 @@ pub enum Exit {
     Denied,
     /// 5: stale plan, somebody else wrote, another owner, wrong account, or the file is behind.
     Conflict,
-    /// 78: the file is invalid.
+    /// 78: the file, or a saved plan, is invalid.
     Invalid,
     /// 64: usage.
     Usage,

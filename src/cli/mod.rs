@@ -21,6 +21,7 @@ mod show;
 mod status;
 mod validate;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 
 use clap::Parser as _;
@@ -50,13 +51,21 @@ impl Failure {
 
 /// Runs the program and returns what it ends with.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let args = match Args::try_parse_from(arguments) {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let args = match Args::try_parse_from(&arguments) {
         Ok(args) => args,
-        Err(error) => {
-            // Help and version are results; anything else is the caller's mistake.
-            let wrong = error.use_stderr();
-            let _ = error.print();
-            return if wrong { Exit::Usage } else { Exit::Done };
+        // Help and version are results; anything else is the caller's mistake.
+        Err(error) if error.use_stderr() => {
+            if asks_for_json(&arguments) {
+                print::usage_as_json(&error);
+            } else {
+                let _ = error.print();
+            }
+            return Exit::Usage;
+        }
+        Err(result) => {
+            let _ = result.print();
+            return Exit::Done;
         }
     };
     log::init(&args.common);
@@ -68,6 +77,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             failure.exit
         }
     }
+}
+
+/// Tells whether arguments that make no sense as a whole ask for JSON, so that a program is answered as it expects.
+fn asks_for_json(arguments: &[OsString]) -> bool {
+    let words: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
+    let pair = |pair: &[Cow<'_, str>]| matches!(&*pair[0], "-o" | "--output") && pair[1] == "json";
+    let one = |word: &Cow<'_, str>| matches!(&**word, "-ojson" | "-o=json" | "--output=json");
+    words.windows(2).any(pair) || words.iter().any(one)
 }
 
 fn dispatch(args: Args, printer: &Printer) -> Result<Exit, Failure> {

@@ -14,6 +14,7 @@ use crate::report::{Trouble, json, markdown, text};
 
 pub(super) async fn run(common: &Common, args: &PlanArgs, interrupt: Stop, printer: &Printer) -> Result<Exit, Failure> {
     let desired = session::load(common)?;
+    session::warn(&desired, printer);
     let session = Session::for_desired(common, &desired, printer).await?;
     let pass = Pass { allow_older: args.allow_older, ..session.pass(&desired, interrupt) };
     let line = Line::new(&session.providers);

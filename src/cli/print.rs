@@ -77,3 +77,14 @@ impl Printer {
         let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
     }
 }
+
+/// Writes a mistake in the arguments as the error object of every other failure.
+pub(super) fn usage_as_json(error: &clap::Error) {
+    let text = error.render().to_string();
+    let mut paragraphs = text.trim().splitn(2, "\n\n");
+    let message = paragraphs.next().unwrap_or_default().trim_start_matches("error: ").replace("\n  ", " ");
+    let mut trouble = Trouble::new("usage", message);
+    trouble.hint = paragraphs.next().map(|rest| rest.split_whitespace().collect::<Vec<_>>().join(" "));
+    let mut stream = std::io::stdout();
+    let _ = writeln!(stream, "{}", json::object(false, json::error(&[trouble])));
+}

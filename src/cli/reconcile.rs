@@ -24,6 +24,7 @@ pub(super) async fn run(
         Some(saved) => plan_file::desired(saved)?,
         None => session::load(common)?,
     };
+    session::warn(&desired, printer);
     let session = match &saved {
         Some(saved) => Session::for_plan(common, saved, &desired, printer).await?,
         None => Session::for_desired(common, &desired, printer).await?,

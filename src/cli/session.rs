@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use super::Failure;
-use super::args::Common;
+use super::args::{Common, Output};
 use super::connect;
 use super::print::Printer;
 use crate::cycle::{Host, Pass};
@@ -105,6 +105,13 @@ pub(super) fn env() -> desired::Env {
 /// Loads the whole file.
 pub(super) fn load(common: &Common) -> Result<Desired, Failure> {
     desired::load(&request(common)?).map_err(invalid)
+}
+
+/// Tells people what in a valid file may not be what was meant.
+pub(super) fn warn(desired: &Desired, printer: &Printer) {
+    if printer.output() != Output::Json {
+        desired.warnings.iter().for_each(|warning| printer.note(&format!("warning: {warning}")));
+    }
 }
 
 /// Loads only the name and the targets, which a broken entry does not touch.

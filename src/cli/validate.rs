@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::Failure;
-use super::args::{Common, Output};
+use super::args::Common;
 use super::print::Printer;
 use super::session;
 use crate::exit::Exit;
@@ -13,9 +13,7 @@ use crate::report::words::counted;
 
 pub(super) fn run(common: &Common, printer: &Printer) -> Result<Exit, Failure> {
     let desired = session::load(common)?;
-    if printer.output() != Output::Json {
-        desired.warnings.iter().for_each(|warning| printer.note(&format!("warning: {warning}")));
-    }
+    session::warn(&desired, printer);
     let entries: BTreeMap<_, _> =
         desired.targets.iter().map(|(name, target)| (name.to_string(), target.entries.len() as u64)).collect();
     printer.result(

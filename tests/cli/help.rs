@@ -76,6 +76,23 @@ async fn an_invalid_file_says_where_in_fields_of_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_in_the_arguments_is_an_error_object_too() {
+    let world = World::new().await;
+    for form in [&["-o", "json"][..], &["--output=json"], &["-ojson"]] {
+        let said = world.run(&[&["show"], form].concat()).await.expect(64);
+        assert_eq!(said.stderr, "");
+        let error = &said.json()["error"];
+        assert_eq!(error["kind"], "usage");
+        assert_eq!(error["message"], "the following required arguments were not provided: <RELEASE>");
+        assert!(error["hint"].as_str().expect("text").starts_with("Usage: repin show "), "{error}");
+    }
+    world.entries("  a: { value: x }\n");
+    let said = world.json(64, &["plan", "--target", "gcp"]).await;
+    assert_eq!(said["error"]["kind"], "usage");
+    assert!(world.run(&["show"]).await.expect(64).stdout.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn colour_only_where_it_is_wanted() {
     let world = World::new().await;
     world.entries("  a: { value: one }\n");
