@@ -72,7 +72,7 @@ fn read(path: &Path) -> std::io::Result<String> {
 pub(super) fn desired(saved: &SavedPlan) -> Result<Desired, Failure> {
     saved.desired(&session::env()).map_err(|problems| Failure {
         exit: Exit::Invalid,
-        troubles: problems.into_iter().map(session::trouble_of).collect(),
+        troubles: problems.into_iter().map(Trouble::of_problem).collect(),
     })
 }
 

@@ -21,7 +21,7 @@ use crate::exit::Exit;
 use crate::model::desired::{Desired, Identity, TargetConfig};
 use crate::model::outcome::Interrupt;
 use crate::record::host::{self, HostMemory};
-use crate::report::{Location, Trouble};
+use crate::report::Trouble;
 use crate::saved::SavedPlan;
 
 /// What the file is called where nothing says otherwise.
@@ -141,24 +141,7 @@ fn files(common: &Common) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn invalid(invalid: desired::Invalid) -> Failure {
-    Failure { exit: Exit::Invalid, troubles: invalid.problems.into_iter().map(trouble_of).collect() }
-}
-
-pub(super) fn trouble_of(problem: desired::Problem) -> Trouble {
-    let location = problem.location.map(|location| Location {
-        file: location.file,
-        line: location.line,
-        column: location.column,
-        excerpt: location.excerpt.map(|excerpt| excerpt.to_string()),
-    });
-    Trouble {
-        kind: desired::Invalid::KIND,
-        message: problem.message,
-        location,
-        target: problem.target,
-        key: problem.key,
-        hint: problem.hint,
-    }
+    Failure { exit: Exit::Invalid, troubles: invalid.problems.into_iter().map(Trouble::of_problem).collect() }
 }
 
 /// Returns the targets that `--target` leaves.

@@ -7,7 +7,9 @@ mod table;
 pub mod text;
 pub(crate) mod words;
 
+use crate::desired::Invalid;
 use crate::model::plan::{Block, BlockKind};
+use crate::model::problem::{Location, Problem};
 use crate::observe::ObserveError;
 use crate::record::ledger::LedgerError;
 
@@ -19,27 +21,13 @@ pub struct Trouble {
     /// What is wrong, as a sentence.
     pub message: String,
     /// Where in a file it stands.
-    pub location: Option<Location>,
+    pub location: Option<Box<Location>>,
     /// The target that it is about.
     pub target: Option<String>,
     /// The key that it is about.
     pub key: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
-}
-
-/// A place in a file.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Location {
-    /// The file as it was named.
-    pub file: std::path::PathBuf,
-    /// The line, from 1; 0 where it is about the file as a whole.
-    pub line: u32,
-    /// The column in characters, from 1; 0 where it is about the file as a whole.
-    pub column: u32,
-    /// The line with a mark below the place, values masked, for people.
-    #[serde(skip)]
-    pub excerpt: Option<String>,
 }
 
 impl Trouble {
@@ -60,6 +48,12 @@ impl Trouble {
     pub fn with_target(mut self, target: impl ToString) -> Self {
         self.target = Some(target.to_string());
         self
+    }
+
+    /// Describes what is wrong with a file.
+    pub fn of_problem(problem: Problem) -> Self {
+        let Problem { message, hint, location, target, key } = problem;
+        Self { kind: Invalid::KIND, message, location, target, key, hint }
     }
 
     /// Describes a failure of a store.

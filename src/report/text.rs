@@ -7,18 +7,19 @@ use anstyle::Style;
 use repin_provider::{Key, TargetName, Version};
 use unicode_width::UnicodeWidthStr as _;
 
+use super::Trouble;
 pub use super::screen::status;
 use super::table::{Cell, Table, columns};
 use super::words::{
     self, BAD, BEHIND, CHANGED, FAINT, GOOD, STRONG, counted, glyph, intent, line, short, styled, when, wrap,
 };
-use super::{Location, Trouble};
 use crate::difference::{Content, Difference, Differs};
 use crate::exit;
 use crate::history::{KeyVersion, Release, ReleaseTarget, TargetHistory};
 use crate::model::observed::FileStanding;
 use crate::model::outcome::{Outcome, StepOutcome, StepResult, Verdict};
 use crate::model::plan::{Change, Plan, Reason, StepAction};
+use crate::model::problem::Location;
 use crate::model::release::{RowAction, State};
 
 /// The most characters of an old and a new value together that are shown side by side.
