@@ -15,9 +15,12 @@ fn model(name: &str, temperature: f64, max_tokens: u32) -> Value {
     json!({ "model": name, "temperature": temperature, "top_p": 1.0, "max_tokens": max_tokens, "messages": [system] })
 }
 
+fn limits(requests: u32, tokens: u32) -> Value {
+    json!({ "requests_per_minute": requests, "tokens_per_day": tokens, "timeout_ms": 30000 })
+}
+
 #[test]
 fn each_environment_gets_the_base_with_its_own_fields_over_it() {
-    let limits = |requests: u32, tokens: u32| json!({ "requests_per_minute": requests, "tokens_per_day": tokens, "timeout_ms": 30000 });
     for (overlay, entries, wanted_model, wanted_limits) in [
         ("dev.yaml", 3, model("gpt-4o-mini", 0.7, 800), limits(60, 1_000_000)),
         ("staging.yaml", 2, model("gpt-4o", 0.1, 800), limits(60, 1_000_000)),
@@ -87,4 +90,18 @@ fn a_slip_in_the_model_is_told_and_stored_as_it_stands() {
     assert_eq!((&warnings[0]["key"], warnings.as_array().map(Vec::len)), (&json!("chat/model"), Some(1)));
     example.release_first(&[("aws", 2), ("azure", 2)]);
     assert_eq!(example.served_json("azure", "chat/model")["top_q"], 1.0);
+}
+
+#[test]
+fn files_may_be_named_by_the_environment_in_order() {
+    let prod = environment("prod.yaml");
+    let digest = prod.json(0, &["validate"])["digest"].clone();
+    let named = |files: &[&str]| {
+        let list = std::env::join_paths(files.iter().map(|file| prod.path(file))).expect("no colons");
+        let output = prod.command(&["validate", "-o", "json"]).env("REPIN_FILE", list).output().expect("runs");
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")["digest"].clone()
+    };
+    assert_eq!(named(&["base.yaml", "prod.yaml"]), digest);
+    assert_ne!(named(&["base.yaml", "staging.yaml"]), digest);
+    assert_ne!(named(&["prod.yaml", "base.yaml"]), digest, "the later file wins");
 }

@@ -48,19 +48,22 @@ impl Example {
         fs::write(path, text.replace(from, to)).expect("written");
     }
 
+    /// Returns a command of the program, in front of the embedded clouds, without any file.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_repin"));
+        command
+            .args(args)
+            .arg(format!("--emulate={}", self.dir.path().join("clouds").display()))
+            .env_clear()
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null());
+        command
+    }
+
     /// Runs the program on the copy.
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
         let files = self.files.iter().flat_map(|file| ["-f".into(), self.path(file)]);
-        let clouds = self.dir.path().join("clouds");
-        let output = Command::new(env!("CARGO_BIN_EXE_repin"))
-            .args(args)
-            .args(files)
-            .arg(format!("--emulate={}", clouds.display()))
-            .env_clear()
-            .current_dir(self.dir.path())
-            .stdin(Stdio::null())
-            .output()
-            .expect("the program runs");
+        let output = self.command(args).args(files).output().expect("the program runs");
         Ran {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -2,6 +2,7 @@
 //!
 //! The folders are used as they stand: the stores that they name are played by the clouds embedded in the program.
 
+mod adoption;
 mod api_key;
 mod assistant;
 mod by_cloud;
