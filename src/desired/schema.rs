@@ -13,7 +13,22 @@ pub(super) fn schema() -> Value {
     split_targets(&mut schema);
     add_layer(&mut schema);
     add_notes(&mut schema, notes());
+    join_lines(&mut schema);
     schema
+}
+
+/// Joins the lines of descriptions, which are broken where the source's are; paragraphs stay apart.
+fn join_lines(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => fields.iter_mut().for_each(|(name, inner)| match inner {
+            Value::String(text) if name == "description" => {
+                *text = text.split("\n\n").map(|part| part.replace('\n', " ")).collect::<Vec<_>>().join("\n\n");
+            }
+            _ => join_lines(inner),
+        }),
+        Value::Array(items) => items.iter_mut().for_each(join_lines),
+        _ => {}
+    }
 }
 
 /// Gives each kind of target a definition of its own, of which an overlay may name any part.
@@ -205,6 +220,13 @@ mod tests {
             let is_known = ["type", "$ref", "anyOf", "const"].iter().any(|field| property.get(field).is_some());
             assert!(is_known || path.ends_with(".value"), "{path} is in the notes and not in the types");
         }
+    }
+
+    #[test]
+    fn descriptions_are_broken_only_into_paragraphs() {
+        let text = schema().to_string();
+        assert!(!text.replace("\\n\\n", "").contains("\\n"), "{text}");
+        assert!(text.contains("an entry of each file that"), "a line of the source ends within these words");
     }
 
     #[test]
