@@ -6,6 +6,7 @@ mod init;
 mod markdown;
 mod progress;
 mod saved;
+mod screens;
 mod status;
 #[path = "../support/mod.rs"]
 mod support;

@@ -177,6 +177,18 @@ async fn a_file_released_again_on_purpose_needs_no_second_permission() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plan_with_nothing_to_do_stays_good_until_there_is_something() {
+    let world = world().await;
+    world.run(&["reconcile"]).await.expect(0);
+    world.save().await;
+    world.reset();
+    assert_eq!(world.apply_elsewhere(&[]).await.expect(0).json()["outcome"], "unchanged");
+    assert_eq!(world.writes(), 0);
+    hand(&world).await[0].overwrite("text", "other").await;
+    world.refused(&[], "now it would be to change it at version 2 too").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_may_not_run_is_not_saved() {
     let world = world().await;
     hand(&world).await[0].overwrite("text", "theirs").await;

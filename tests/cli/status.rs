@@ -138,3 +138,37 @@ async fn a_probe_asks_the_daemon_and_nothing_else() {
     assert!(no.stderr.contains("not ready: no good pass yet"), "{}", no.stderr);
     assert_eq!(world.emulator.counters().total("ssm") + world.emulator.counters().total("appconfig"), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_is_not_served_everywhere() {
+    let world = World::new().await;
+    world.entries("  a: { value: one }\n  b: { value: one }\n");
+    world.run(&["reconcile"]).await.expect(0);
+    world.entries("  a: { value: two }\n  b: { value: two }\n");
+    world.faults(|call| {
+        let refused =
+            call.operation == "PUT /kv/{key}" && call.name.as_deref().is_some_and(|name| name.ends_with("/b"));
+        if !refused {
+            return Fault::None;
+        }
+        let (code, message) = ("BadRequest".to_owned(), "not like this".to_owned());
+        Fault::Refuse { status: 400, code, message, retry_after_ms: None }
+    });
+    world.run(&["reconcile"]).await.expect(3);
+    let status = world.json(0, &["status"]).await;
+    assert_eq!(status["verdict"], json!(["partial"]));
+    let (aws, azure) = (target(&status, "aws-eu"), target(&status, "azure"));
+    assert_eq!((&aws["release"], &aws["sync"], &aws["pending"]), (&json!(2), &json!("synced"), &json!(null)));
+    assert_eq!((&azure["release"], &azure["sync"], &azure["pending"]), (&json!(1), &json!("pending"), &json!(2)));
+    assert_eq!(azure["drift"], json!([]), "what the release is changing is no drift");
+    let shown = world.run(&["status"]).await.expect(0).stdout;
+    assert!(shown.starts_with("test  PARTIAL   release 2, reconcile, "), "{shown}");
+    assert!(shown.contains("  <- still serving 1\n"), "{shown}");
+    assert!(
+        shown.contains("next    azure: repin reconcile goes on with release 2, unless a run is at work\n"),
+        "{shown}"
+    );
+    world.emulator.faults().clear();
+    world.run(&["reconcile"]).await.expect(0);
+    assert_eq!(world.json(0, &["status"]).await["verdict"], json!(["ok"]));
+}
