@@ -74,6 +74,10 @@ pub enum NotExecuted {
     Raced(TargetName),
 }
 
+/// After this long without a write of ours a claim is read again before the next: another host takes a claim over when
+/// nothing moved under it for 120 s.
+const CLAIM_TRUSTED: Duration = Duration::from_secs(60);
+
 /// The work on one target.
 struct Work<'a> {
     name: &'a TargetName,
@@ -84,6 +88,8 @@ struct Work<'a> {
     claimed: Option<(Record, WrittenDocument)>,
     /// What was written to the ledger.
     documents: BTreeMap<DocumentName, Document>,
+    /// When the work began.
+    since: Instant,
 }
 
 impl Work<'_> {
@@ -116,21 +122,37 @@ pub async fn execute(
     }
     context.progress.begins(plan);
     let deadline = Instant::now() + context.timeout;
-    let served = join_all(works.iter().map(|work| serve::serve(context, work, deadline))).await;
     let mut executed =
         Executed { steps: Vec::new(), failures: Vec::new(), documents: BTreeMap::new(), interrupted: None };
-    for (work, mut outcomes) in works.iter_mut().zip(served) {
-        if let Err(error) = verify(work, &mut outcomes).await {
-            executed.failures.push(failure(work.name, "read back what was written", error));
-        }
-        if let Err(error) = claim::record(work, &outcomes).await {
-            executed.failures.push(failure(work.name, "record what was done", into_error(error)));
-        }
-        executed.documents.insert(work.name.clone(), std::mem::take(&mut work.documents));
-        executed.steps.append(&mut outcomes);
+    // Each target is recorded when its own serving ends: one that is slow or gone keeps no other's record open.
+    for finished in join_all(works.iter_mut().map(|work| finish(context, work, deadline))).await {
+        executed.steps.extend(finished.outcomes);
+        executed.failures.extend(finished.failures);
+        executed.documents.insert(finished.target, finished.documents);
     }
     executed.interrupted = context.interrupted();
     Ok(executed)
+}
+
+/// What came of one target.
+struct Finished {
+    target: TargetName,
+    outcomes: Vec<StepOutcome>,
+    failures: Vec<TargetFailure>,
+    documents: BTreeMap<DocumentName, Document>,
+}
+
+/// Serves, verifies and records one target.
+async fn finish(context: &Context<'_>, work: &mut Work<'_>, deadline: Instant) -> Finished {
+    let mut failures = Vec::new();
+    let mut outcomes = serve::serve(context, work, deadline).await;
+    if let Err(error) = verify(work, &mut outcomes).await {
+        failures.push(failure(work.name, "read back what was written", error));
+    }
+    if let Err(error) = claim::record(work, &outcomes).await {
+        failures.push(failure(work.name, "record what was done", into_error(error)));
+    }
+    Finished { target: work.name.clone(), outcomes, failures, documents: std::mem::take(&mut work.documents) }
 }
 
 fn works<'a>(context: &Context<'a>, plan: &'a Plan, ledgers: &BTreeMap<TargetName, Ledger>) -> Vec<Work<'a>> {
@@ -145,6 +167,7 @@ fn works<'a>(context: &Context<'a>, plan: &'a Plan, ledgers: &BTreeMap<TargetNam
                 ledger: ledgers.get(name)?.clone(),
                 claimed: None,
                 documents: BTreeMap::new(),
+                since: Instant::now(),
             })
         })
         .collect()

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use repin_provider::TargetName;
 
-use super::{Context, Executed, NotExecuted, Work, ended, failure, into_error, nothing_done};
+use super::{Context, Executed, NotExecuted, Work, ended, failure, into_error, nothing_done, CLAIM_TRUSTED};
 use crate::model::outcome::{StepOutcome, StepResult, TargetFailure};
 use crate::model::plan::{Plan, Step};
 use crate::model::release::{Cause, Header, Record, Row, State, TargetId};
 use crate::record::ledger::{self, LedgerError};
+
+/// The most characters of a message that are kept: it stands in the head of a document of 4 KB.
+const MESSAGE: usize = 400;
 
 /// Why not every claim could be made.
 pub(super) enum ClaimFailed {
@@ -58,6 +61,9 @@ fn releases(work: &Work<'_>) -> bool {
 async fn close(work: &mut Work<'_>) -> Result<(), LedgerError> {
     let Some(closed) = work.plan.close.clone() else { return Ok(()) };
     let Some(old) = work.ledger.last.clone() else { return Ok(()) };
+    if !ledger::is_still_at(work.provider, &closed, &old).await? {
+        return Err(LedgerError::Raced(closed.seq));
+    }
     let written = ledger::replace(work.provider, &closed, &work.ledger, &old).await?;
     work.ledger = work.ledger.with(closed);
     work.ledger.last = Some(work.learn(written));
@@ -98,6 +104,9 @@ async fn resume(context: &Context<'_>, open: Record, work: &mut Work<'_>) -> Res
     rows.extend(work.plan.steps.iter().map(intent));
     let record = Record { state: State::Claimed, runner: context.runner.clone(), rows, ..open };
     let Some(old) = work.ledger.last.clone() else { return Err(LedgerError::Raced(record.seq)) };
+    if !ledger::is_still_at(work.provider, &record, &old).await? {
+        return Err(LedgerError::Raced(record.seq));
+    }
     let document = if work.plan.steps.iter().any(Step::writes) {
         let written = ledger::replace(work.provider, &record, &work.ledger, &old).await?;
         work.learn(written)
@@ -117,10 +126,18 @@ fn header(context: &Context<'_>, plan: &Plan, targets: &BTreeMap<TargetId, Targe
         cause: Cause::Reconcile,
         at: context.now,
         actor: context.actor.to_owned(),
-        message: release.and(context.message).map(str::to_owned),
+        message: release.and(context.message).map(shorten),
         file: release.map(|release| release.file.clone()),
         restores: None,
         targets: if release.is_some() { targets.clone() } else { own() },
+    }
+}
+
+/// Cuts a message to what a ledger's document has room for.
+fn shorten(message: &str) -> String {
+    match message.char_indices().nth(MESSAGE) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message.to_owned(),
     }
 }
 
@@ -150,6 +167,10 @@ async fn take_back(works: &[Work<'_>]) {
 /// Records what was done.
 pub(super) async fn record(work: &mut Work<'_>, outcomes: &[StepOutcome]) -> Result<(), LedgerError> {
     let Some((record, document)) = work.claimed.take() else { return Ok(()) };
+    // After a long wait another host may have taken it over, and what it made of it must not be buried.
+    if work.since.elapsed() >= CLAIM_TRUSTED && !ledger::is_still_ours(work.provider, &record).await? {
+        return Err(LedgerError::Raced(record.seq));
+    }
     let by_key: BTreeMap<_, _> = outcomes.iter().map(|outcome| (&outcome.key, outcome)).collect();
     let rows = record.rows.iter().map(|row| finish(row, by_key.get(&row.key).copied())).collect();
     let record = Record { state: ended(outcomes), rows, ..record };

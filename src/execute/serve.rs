@@ -1,5 +1,7 @@
 //! Serving: the writes that readers see.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -7,27 +9,26 @@ use rand::RngExt as _;
 use repin_provider::{
     Action, Applied, Content, Error, ErrorKind, Observe, Outcome, Put, ReadRequest, Retry, Seen, Version, Write,
 };
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::{Context, Work, outcome};
+use super::{CLAIM_TRUSTED, Context, Work, into_error, outcome};
 use crate::model::outcome::{StepOutcome, StepResult};
 use crate::model::plan::{Step, StepAction};
 use crate::record::ledger;
 
-/// After this long without a write of ours the claim is read again before the next: another host takes a claim over
-/// when nothing moved under it for 120 s.
-const CLAIM_TRUSTED: Duration = Duration::from_secs(60);
-
 /// How often a write whose answer was lost is repeated after it was found not to have happened.
 const REPEATS: usize = 3;
+
+/// After this long without an answer to a write no new one is begun past the deadline. A release that gets on takes the
+/// time that it takes.
+const IDLE: Duration = Duration::from_secs(15);
 
 /// The first and the longest wait before trying again what may pass.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
 
 /// Carries out the steps of one target: first what makes and changes, then what removes.
 pub(super) async fn serve(context: &Context<'_>, work: &Work<'_>, deadline: Instant) -> Vec<StepOutcome> {
-    let lease = Lease { moved: Mutex::new(Instant::now()) };
+    let lease = Lease::new();
     let (removes, puts): (Vec<_>, Vec<_>) = work.plan.steps.iter().partition(|step| step.action == StepAction::Delete);
     let mut outcomes = run(context, work, &lease, puts, deadline).await;
     if outcomes.iter().all(is_done) {
@@ -62,27 +63,43 @@ async fn run(
 /// When something of ours last moved, so that a claim that may have been taken over is noticed.
 struct Lease {
     moved: Mutex<Instant>,
+    /// Once lost a claim never comes back.
+    lost: AtomicBool,
 }
 
 impl Lease {
-    /// Tells whether the claim is still ours, asking the store only when nothing moved for a while.
-    async fn holds(&self, work: &Work<'_>) -> bool {
-        let mut moved = self.moved.lock().await;
-        if moved.elapsed() < CLAIM_TRUSTED {
-            return true;
-        }
-        let Some((record, _)) = &work.claimed else { return true };
-        match ledger::is_still_ours(work.provider, record).await {
-            Ok(true) => {
-                *moved = Instant::now();
-                true
-            }
-            Ok(false) | Err(_) => false,
-        }
+    fn new() -> Self {
+        Self { moved: Mutex::new(Instant::now()), lost: AtomicBool::new(false) }
     }
 
-    async fn moved(&self) {
-        *self.moved.lock().await = Instant::now();
+    /// Tells whether the claim is still ours, asking the store only when nothing moved for a while.
+    async fn holds(&self, work: &Work<'_>) -> Result<bool, Error> {
+        if self.lost.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let (true, Some((record, _))) = (self.last().elapsed() >= CLAIM_TRUSTED, &work.claimed) else {
+            return Ok(true);
+        };
+        let ours = ledger::is_still_ours(work.provider, record).await.map_err(into_error)?;
+        if ours {
+            self.moved();
+        } else {
+            self.lost.store(true, Ordering::Relaxed);
+        }
+        Ok(ours)
+    }
+
+    /// Tells whether nothing of ours has been answered for a while.
+    fn is_idle(&self) -> bool {
+        self.last().elapsed() >= IDLE
+    }
+
+    fn last(&self) -> Instant {
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn moved(&self) {
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 }
 
@@ -101,6 +118,10 @@ async fn run_step(
     let Some(write) = write_of(step) else {
         return outcome(work.name, step, StepResult::Skipped);
     };
+    if lease.is_idle() && Instant::now() >= deadline {
+        // The store has answered nothing for too long: what is left is left to the next pass.
+        return StepOutcome { error: Some(out_of_time(step)), ..outcome(work.name, step, StepResult::Pending) };
+    }
     match attempt(context, work, lease, step, &write, deadline).await {
         Ok(applied) => {
             tracing::info!(target_name = %work.name, key = %step.key, action = ?step.action, "served");
@@ -147,45 +168,92 @@ async fn attempt(
     write: &Write,
     deadline: Instant,
 ) -> Result<Applied, NotApplied> {
-    let mut backoff = BACKOFF.0;
+    let mut patience = Patience { backoff: BACKOFF.0, deadline };
     let mut repeats = 0;
     loop {
-        if context.interrupted().is_some() || !lease.holds(work).await {
+        if context.interrupted().is_some() {
             return Err(NotApplied::Later(None));
+        }
+        match lease.holds(work).await {
+            Ok(true) => {}
+            Ok(false) => return Err(NotApplied::Later(Some(taken_over(step)))),
+            Err(error) => {
+                patience.wait(context, error).await?;
+                continue;
+            }
         }
         let error = match work.provider.apply(write).await {
             Ok(applied) => {
-                lease.moved().await;
+                lease.moved();
                 return Ok(applied);
             }
             Err(error) => error,
         };
         if error.outcome == Outcome::Unknown {
-            match find_out(work, step).await {
-                Ok(Found::Done(applied)) => return Ok(applied),
-                Ok(Found::NotDone) if repeats < REPEATS && Instant::now() < deadline => repeats += 1,
-                Ok(Found::NotDone) => return Err(NotApplied::Later(Some(error))),
-                Ok(Found::Other(other)) => return Err(NotApplied::Never(conflict(step, &other))),
-                // Nobody knows still: the record keeps the intent, and the next pass looks again.
-                Err(unreadable) => return Err(NotApplied::Later(Some(unreadable))),
+            match settle(context, work, step, &mut patience).await? {
+                Found::Done(applied) => return Ok(applied),
+                Found::NotDone if repeats < REPEATS => repeats += 1,
+                Found::NotDone => return Err(NotApplied::Later(Some(error))),
+                Found::Other(other) => return Err(NotApplied::Never(conflict(step, &other))),
             }
-            continue;
+        } else if may_pass(&error) {
+            patience.wait(context, error).await?;
+        } else {
+            return Err(NotApplied::Never(error));
         }
-        if error.retry != Retry::Temporary {
-            return Err(if error.retry == Retry::Persistent {
-                NotApplied::Later(Some(error))
-            } else {
-                NotApplied::Never(error)
-            });
-        }
-        let wait = backoff.mul_f64(rand::rng().random_range(0.5..1.0));
-        if Instant::now() + wait >= deadline {
+    }
+}
+
+/// Tells whether a refused write is worth trying again. What the client has repeated already is tried again too, more
+/// slowly, for as long as there is time.
+fn may_pass(error: &Error) -> bool {
+    error.retry == Retry::Temporary || matches!(error.kind, ErrorKind::Throttled | ErrorKind::Unreachable)
+}
+
+/// How long to wait, and until when at the latest.
+struct Patience {
+    backoff: Duration,
+    deadline: Instant,
+}
+
+impl Patience {
+    /// Waits before another try; past the deadline the failure is what is left.
+    async fn wait(&mut self, context: &Context<'_>, error: Error) -> Result<(), NotApplied> {
+        let wait = self.backoff.mul_f64(rand::rng().random_range(0.5..1.0));
+        if Instant::now() + wait >= self.deadline {
             return Err(NotApplied::Later(Some(error)));
         }
-        context.progress.waits(work.name, wait, &error);
         wait_or_interrupt(context, wait).await;
-        backoff = (backoff * 2).min(BACKOFF.1);
+        self.backoff = (self.backoff * 2).min(BACKOFF.1);
+        Ok(())
     }
+}
+
+/// Finds out what became of a write whose answer was lost, as soon as the store answers again.
+async fn settle(
+    context: &Context<'_>,
+    work: &Work<'_>,
+    step: &Step,
+    patience: &mut Patience,
+) -> Result<Found, NotApplied> {
+    loop {
+        match find_out(work, step).await {
+            Ok(found) => return Ok(found),
+            // Nobody knows still. At the latest the next pass looks again: the record keeps the intent.
+            Err(error) if context.interrupted().is_some() => return Err(NotApplied::Later(Some(error))),
+            Err(error) => patience.wait(context, error).await?,
+        }
+    }
+}
+
+fn out_of_time(step: &Step) -> Error {
+    Error::new(ErrorKind::Unreachable, "write", "the store did not answer within the time given").with_key(&step.key)
+}
+
+fn taken_over(step: &Step) -> Error {
+    Error::new(ErrorKind::Conflict, "write", "another host took this run over after it had been quiet for two minutes")
+        .with_key(&step.key)
+        .with_hint("It goes on there; repin status says how far it is.")
 }
 
 async fn wait_or_interrupt(context: &Context<'_>, wait: Duration) {

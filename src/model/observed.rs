@@ -8,7 +8,7 @@ use repin_provider::{Capabilities, Key, Owner, Place, ReadValue, Seen, TargetNam
 use serde::{Deserialize, Serialize};
 
 use super::desired::{Desired, FileDigest};
-use super::release::{Ledger, State, TargetId};
+use super::release::{Ledger, Record, State, TargetId};
 
 /// What was seen of every target in scope.
 #[derive(Debug, Clone, Default)]
@@ -60,8 +60,33 @@ pub enum FileStanding {
 impl Observed {
     /// Tells how a file stands to the releases; see [`FileStanding::of`].
     pub fn standing(&self, desired: &Desired, newest_here: &[FileDigest], allow_older: bool) -> FileStanding {
-        let ledgers: Vec<_> = self.targets.values().map(|state| state.closed_ledger(&desired.name)).collect();
+        let ledgers: Vec<_> = self.targets.values().map(|state| self.closed_ledger(state, &desired.name)).collect();
         FileStanding::of(ledgers.iter(), &desired.digest, newest_here, allow_older)
+    }
+
+    /// Returns a ledger with what a dead run left open closed by what the store shows: a release counts by what it
+    /// served, whether or not its run lived to say so.
+    fn closed_ledger(&self, state: &TargetState, owner: &Owner) -> Ledger {
+        match state.ledger.open() {
+            Some(open) if state.takeover => state.ledger.with(self.closed(state, open, owner)),
+            _ => state.ledger.clone(),
+        }
+    }
+
+    /// Closes a record that a dead run left open on one target. Serving begins only when all claims are there: where
+    /// one is missing nothing was served, whatever the store shows, and the number is burnt.
+    pub fn closed(&self, state: &TargetState, record: &Record, owner: &Owner) -> Record {
+        if record.state == State::Claimed && !self.is_claimed_everywhere(record) {
+            return Record { state: State::Abandoned, rows: Vec::new(), ..record.clone() };
+        }
+        record.closed(&state.items, &state.ledger.pins, owner)
+    }
+
+    /// Tells whether a record was claimed on all its targets that were looked at.
+    pub fn is_claimed_everywhere(&self, record: &Record) -> bool {
+        let nonce = &record.header.nonce;
+        let has = |state: &TargetState| state.ledger.records.iter().any(|record| record.header.nonce == *nonce);
+        self.targets.values().filter(|state| record.header.targets.contains_key(&state.id)).all(has)
     }
 }
 
@@ -88,16 +113,5 @@ impl FileStanding {
         }
         let was_released = released.iter().any(|(_, released)| *released == file);
         if was_released && !newest_here.contains(newest) && !allow_older { Self::Behind } else { Self::Changed }
-    }
-}
-
-impl TargetState {
-    /// Returns the ledger with what a dead run left open closed by what the store shows: a release counts by what it
-    /// served, whether or not its run lived to say so.
-    fn closed_ledger(&self, owner: &Owner) -> Ledger {
-        match self.ledger.open() {
-            Some(open) if self.takeover => self.ledger.with(open.closed(&self.items, &self.ledger.pins, owner)),
-            _ => self.ledger.clone(),
-        }
     }
 }

@@ -76,7 +76,7 @@ fn plan_target(
     state: &TargetState,
     blocks: &mut Vec<Block>,
 ) -> TargetPlan {
-    let open = open::settle(state, resumed, &input.desired.name);
+    let open = open::settle(input, state, standing, resumed);
     if let OpenRecord::Running(record) = &open {
         blocks.push(running(&target.name, record));
     }
@@ -92,6 +92,10 @@ fn plan_target(
         foreign: state.foreign.as_ref().map(|names| names.len() as u64),
         cost: Cost::default(),
     };
+    if let OpenRecord::Leave(_) = &open {
+        planned.unchanged = target.entries.len() as u64;
+        return planned;
+    }
     for key in keys(target, &ledger, state) {
         let view = KeyView {
             key: &key,

@@ -1,10 +1,12 @@
 //! What to do about a record that an earlier run left open.
 
-use repin_provider::{Key, Owner};
+use std::collections::BTreeSet;
+
+use repin_provider::Key;
 
 use super::Input;
 use crate::model::observed::{FileStanding, TargetState};
-use crate::model::release::{Ledger, Record};
+use crate::model::release::{Ledger, Record, State, TargetId};
 
 /// What becomes of the last record of a log.
 pub(super) enum OpenRecord {
@@ -16,6 +18,8 @@ pub(super) enum OpenRecord {
     Resume(Record),
     /// It is closed as far as it got.
     Close(Record),
+    /// It is left as it is, and so is everything on its target.
+    Leave(Record),
 }
 
 impl OpenRecord {
@@ -37,14 +41,13 @@ impl OpenRecord {
 
     /// Tells whether a record that is still open may have made a key that the ledger does not know.
     pub(super) fn may_have_made(&self, key: &Key) -> bool {
-        let (Self::Resume(record) | Self::Running(record)) = self else { return false };
+        let (Self::Resume(record) | Self::Running(record) | Self::Leave(record)) = self else { return false };
         record.may_have_made(key)
     }
 }
 
-/// Returns the nonce of the release that can be gone on with: the newest one left open, if it makes this very file
-/// true and was claimed on all its targets that we can see. Where a claim is missing nothing was served, since serving
-/// begins only when all claims are there; its number is burnt.
+/// Returns the nonce of the release that can be gone on with: the newest one left open, if it makes this very file true
+/// and was claimed on all its targets.
 pub(super) fn resumable(input: Input<'_>, standing: FileStanding) -> Option<String> {
     if standing == FileStanding::Behind {
         return None;
@@ -52,21 +55,33 @@ pub(super) fn resumable(input: Input<'_>, standing: FileStanding) -> Option<Stri
     let states = &input.observed.targets;
     let open = states.values().filter(|state| state.takeover).filter_map(|state| state.ledger.open());
     let newest = open.filter(|record| record.header.release.is_some()).max_by_key(|record| record.header.release)?;
-    let nonce = &newest.header.nonce;
-    let claimed = |state: &TargetState| state.ledger.records.iter().any(|record| record.header.nonce == *nonce);
-    let complete = states.values().filter(|state| newest.header.targets.contains_key(&state.id)).all(claimed);
+    // A target that this pass does not look at may lack its claim.
+    let present: BTreeSet<_> =
+        input.desired.targets.values().map(|target| TargetId::of(&target.config.place())).collect();
+    let looked_at = |id: &TargetId| states.values().any(|state| state.id == *id) || !present.contains(id);
+    let complete = newest.state == State::Partial
+        || (newest.header.targets.keys().all(looked_at) && input.observed.is_claimed_everywhere(newest));
     let same_file = newest.header.file.as_ref() == Some(&input.desired.digest);
-    (complete && same_file).then(|| nonce.clone())
+    (complete && same_file).then(|| newest.header.nonce.clone())
 }
 
 /// Decides about the last record of one target.
-pub(super) fn settle(state: &TargetState, resumed: Option<&str>, owner: &Owner) -> OpenRecord {
+pub(super) fn settle(
+    input: Input<'_>,
+    state: &TargetState,
+    standing: FileStanding,
+    resumed: Option<&str>,
+) -> OpenRecord {
     let Some(record) = state.ledger.open() else { return OpenRecord::None };
     if !state.takeover {
         return OpenRecord::Running(record.clone());
     }
+    if standing == FileStanding::Behind {
+        // It is of a newer file than ours, and those who have that file go on with it.
+        return OpenRecord::Leave(record.clone());
+    }
     if resumed == Some(record.header.nonce.as_str()) {
         return OpenRecord::Resume(record.clone());
     }
-    OpenRecord::Close(record.closed(&state.items, &state.ledger.pins, owner))
+    OpenRecord::Close(input.observed.closed(state, record, &input.desired.name))
 }

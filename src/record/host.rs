@@ -190,7 +190,7 @@ pub fn runner() -> Runner {
         boot: proc_text("/proc/sys/kernel/random/boot_id"),
         pid_namespace: namespace_of("self"),
         pid,
-        started: started(pid).unwrap_or(0),
+        started: started(&proc_text("/proc/self/stat")).unwrap_or(0),
     }
 }
 
@@ -201,7 +201,20 @@ pub fn is_gone(runner: &Runner) -> bool {
     if boot.is_empty() || boot != runner.boot || namespace_of("self") != runner.pid_namespace {
         return false;
     }
-    started(runner.pid) != Some(runner.started)
+    if runner.started == 0 {
+        return false;
+    }
+    match std::fs::read_to_string(format!("/proc/{}/stat", runner.pid)) {
+        Ok(stat) => started(&stat) != Some(runner.started),
+        // Under hidepid another user's process looks the same as none; the kernel tells them apart.
+        Err(error) => error.kind() == io::ErrorKind::NotFound && !exists(runner.pid),
+    }
+}
+
+/// Tells whether there is a process of this number, whoever it belongs to.
+fn exists(pid: u32) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return true };
+    rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
 }
 
 fn proc_text(path: &str) -> String {
@@ -213,11 +226,10 @@ fn namespace_of(process: &str) -> String {
     link.map(|target| target.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Returns when a process started, in clock ticks since boot: field 22 of `/proc/<pid>/stat` (proc(5)).
+/// Returns when a process started, in clock ticks since boot: field 22 of its `/proc/<pid>/stat` (proc(5)).
 ///
 /// A zombie is gone: it does nothing any more.
-fn started(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+fn started(stat: &str) -> Option<u64> {
     // The second field is the name in parentheses and may itself hold spaces and parentheses.
     let after_name = stat.rsplit_once(')')?.1;
     let mut fields = after_name.split_whitespace();

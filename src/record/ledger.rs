@@ -19,6 +19,9 @@ const LOOK_AHEAD: u64 = 9;
 /// How often a write of the ledger whose answer was lost is repeated after it was found not to have happened.
 const REPEATS: usize = 3;
 
+/// How often a ledger that does not make sense is read again.
+const REREADS: usize = 3;
+
 /// The documents of one ledger as this host last read them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct KnownDocuments {
@@ -87,14 +90,15 @@ pub struct Loaded {
 /// Fails where the store does, and where a document cannot be understood.
 pub async fn load(provider: &dyn Provider, owner: &Owner, known: &mut KnownDocuments) -> Result<Loaded, LedgerError> {
     let at = if known.whole { load_new(provider, known).await? } else { load_all(provider, known).await? };
-    let ledger = match fold(owner, &known.documents) {
-        // What this host remembers may be what is broken: the stores decide.
-        Err(LedgerError::Corrupt { .. }) => {
-            load_all(provider, known).await?;
-            fold(owner, &known.documents)?
-        }
-        folded => folded?,
-    };
+    let mut folded = fold(owner, &known.documents);
+    // What this host remembers may be what is broken, and a record may be replaced between two pages of a listing: the
+    // stores decide, asked again.
+    for _ in 0..REREADS {
+        let Err(LedgerError::Corrupt { .. }) = folded else { break };
+        load_all(provider, known).await?;
+        folded = fold(owner, &known.documents);
+    }
+    let ledger = folded?;
     let last_written = ledger.last.as_ref().and_then(|document| document.version.at);
     Ok(Loaded { ledger, at, last_written })
 }
@@ -194,6 +198,8 @@ pub async fn claim(provider: &dyn Provider, record: &Record, ledger: &Ledger) ->
             Some(document) if document.body == body => return written(Some(document.version), parts, name, body),
             Some(_) => return Err(LedgerError::Raced(record.seq)),
             None if unknown && lost < REPEATS => lost += 1,
+            // Reads may lag: it is there, and it is not ours.
+            None if !unknown => return Err(LedgerError::Raced(record.seq)),
             None => return Err(error.into()),
         }
     }
@@ -219,6 +225,11 @@ pub async fn replace(
             Ok(version) => break version,
             Err(error) => error,
         };
+        // A store without compare-and-swap has written before it notices: what stands there now is ours, and the claim
+        // is the other's all the same.
+        if error.kind == ErrorKind::Conflict && lost == 0 {
+            return Err(LedgerError::Raced(record.seq));
+        }
         let unknown = error.outcome == Outcome::Unknown;
         if unknown {
             settle(provider).await;
@@ -253,6 +264,19 @@ fn written(
     let mut documents: BTreeMap<_, _> = parts.into_iter().collect();
     documents.insert(name, Document { body, version: version.clone() });
     Ok(Written { document: WrittenDocument { version, parts: names }, documents })
+}
+
+/// Tells whether the last record's document is still at the version that was read, before it is taken over: without
+/// compare-and-swap the store itself would notice only afterwards.
+///
+/// # Errors
+/// Fails where the store does.
+pub async fn is_still_at(provider: &dyn Provider, record: &Record, document: &WrittenDocument) -> Result<bool, Error> {
+    if provider.capabilities().compare_and_swap {
+        return Ok(true);
+    }
+    let found = read_one(provider, &format::record_name(record.seq)).await?;
+    Ok(found.is_some_and(|found| found.version == document.version))
 }
 
 /// Reads a record again, to see whether it is still the same run's.
