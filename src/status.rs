@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use repin_provider::{ErrorKind, Key, Seen, TargetName, Version};
+use repin_provider::{Key, Seen, TargetName, Version};
 
 use crate::model::desired::FileDigest;
 use crate::model::observed::FileStanding;
@@ -22,8 +22,8 @@ pub struct Look {
     pub ledger: Option<Ledger>,
     /// What the target serves for each key that we own; `None` where it was not reached.
     pub items: Option<BTreeMap<Key, Seen>>,
-    /// What kept it from being reached.
-    pub failure: Option<ErrorKind>,
+    /// What kept it from being reached, in one stable word.
+    pub failure: Option<&'static str>,
     /// When a pass of this host last left it as the file asks.
     pub last_pass: Option<Timestamp>,
 }
@@ -62,8 +62,8 @@ pub struct TargetStatus {
     pub pending: Option<u64>,
     /// Whether it serves what it should.
     pub sync: Sync,
-    /// What kept it from being reached.
-    pub failure: Option<ErrorKind>,
+    /// What kept it from being reached, in one stable word.
+    pub failure: Option<&'static str>,
     /// When a pass of this host last left it as the file asks.
     pub last_pass: Option<Timestamp>,
     /// When its ledger was last written to.
@@ -340,7 +340,7 @@ mod tests {
     fn a_target_that_was_not_reached_is_unknown_and_never_synced() {
         let mut gone = look("aws", vec![record(1, 1, &["aws"], State::Done, true)], Some("1"));
         gone.items = None;
-        gone.failure = Some(ErrorKind::Unreachable);
+        gone.failure = Some("unreachable");
         let status = Status::new(vec![gone], Some(&FileDigest("d1".into())), &[]);
         assert_eq!(summary(&status), [(Some(1), Sync::Unknown)]);
         assert_eq!(status.verdict(), [Word::Unreachable]);

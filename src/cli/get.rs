@@ -23,10 +23,14 @@ struct Served {
 pub(super) async fn run(common: &Common, args: &GetArgs, printer: &Printer) -> Result<Exit, Failure> {
     let key = Key::parse(&args.key).map_err(|error| Failure::usage(error.to_string(), "Write it as the file does."))?;
     let identity = session::load_identity(common)?;
-    let session = Session::open(common, &identity.name, &identity.targets, printer).await?;
+    let mut session = Session::open(common, &identity.name, &identity.targets, printer).await?;
     let mut served: BTreeMap<&TargetName, Served> = BTreeMap::new();
     let mut troubles = Vec::new();
     let mut exit = Exit::Done;
+    for failure in std::mem::take(&mut session.unconnected).into_values() {
+        exit = exit.max(failure.exit);
+        troubles.extend(failure.troubles);
+    }
     for (target, provider) in &session.providers {
         match look(provider.as_ref(), &key, args.reveal).await {
             Ok(found) => {

@@ -34,6 +34,10 @@ impl Ledgers {
         let session = Session::open(common, &identity.name, &identity.targets, printer).await?;
         let mut ledgers =
             Self { name: identity.name, read: BTreeMap::new(), troubles: Vec::new(), exit: Exit::Done, session };
+        for failure in std::mem::take(&mut ledgers.session.unconnected).into_values() {
+            ledgers.exit = ledgers.exit.max(failure.exit);
+            ledgers.troubles.extend(failure.troubles);
+        }
         let (name, memory) = (ledgers.name.clone(), &ledgers.session.host.memory);
         let reads = ledgers.session.providers.iter().map(async |(target, provider)| {
             let id = TargetId::of(provider.place());

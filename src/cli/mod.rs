@@ -44,6 +44,13 @@ impl Failure {
         Self { exit, troubles: vec![trouble] }
     }
 
+    /// Puts two together: the gravest exit code, and all that is to be said.
+    fn and(mut self, other: Self) -> Self {
+        self.exit = self.exit.max(other.exit);
+        self.troubles.extend(other.troubles);
+        self
+    }
+
     fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(Exit::Usage, Trouble::new("usage", message).with_hint(hint))
     }

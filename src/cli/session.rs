@@ -33,13 +33,15 @@ pub(super) type Stop = watch::Receiver<Option<Interrupt>>;
 /// The providers of the targets in scope, and this host.
 pub(super) struct Session {
     pub(super) providers: BTreeMap<TargetName, Arc<dyn Provider>>,
+    /// Targets that cannot even be asked: a variable or a file of theirs is missing on this host.
+    pub(super) unconnected: BTreeMap<TargetName, Failure>,
     pub(super) host: Host,
     /// Kept for as long as it is spoken to.
     _emulator: Option<Emulator>,
 }
 
 impl Session {
-    /// Connects to the targets in scope; sends nothing yet.
+    /// Connects to the targets in scope; sends nothing yet. What is missing for one must not stop a look at the others.
     pub(super) async fn open(
         common: &Common,
         name: &Owner,
@@ -55,18 +57,30 @@ impl Session {
             printer
                 .note(&format!("EMULATED: both clouds run inside this process, with their data in {}", dir.display()));
         }
-        let mut providers = BTreeMap::new();
+        let (mut providers, mut unconnected) = (BTreeMap::new(), BTreeMap::new());
         for (target, config) in &scope {
-            providers.insert(target.clone(), connect::provider(name, target, config, emulator.as_ref()).await?);
+            match connect::provider(name, target, config, emulator.as_ref()).await {
+                Ok(provider) => drop(providers.insert(target.clone(), provider)),
+                Err(failure) => drop(unconnected.insert(target.clone(), failure)),
+            }
         }
         let memory = HostMemory::open(&state_dir(common), name);
-        Ok(Self { providers, host: this_host(memory), _emulator: emulator })
+        Ok(Self { providers, unconnected, host: this_host(memory), _emulator: emulator })
+    }
+
+    /// Insists on every target: a pass does nothing anywhere where it cannot look everywhere.
+    fn whole(mut self) -> Result<Self, Failure> {
+        let failures = std::mem::take(&mut self.unconnected).into_values();
+        match failures.reduce(Failure::and) {
+            Some(failure) => Err(failure),
+            None => Ok(self),
+        }
     }
 
     /// Opens a session for everything that a file asks for.
     pub(super) async fn for_desired(common: &Common, desired: &Desired, printer: &Printer) -> Result<Self, Failure> {
         let targets = desired.targets.iter().map(|(name, target)| (name.clone(), target.config.clone())).collect();
-        Self::open(common, &desired.name, &targets, printer).await
+        Self::open(common, &desired.name, &targets, printer).await?.whole()
     }
 
     /// Opens a session for the targets of a saved plan.
@@ -78,7 +92,7 @@ impl Session {
     ) -> Result<Self, Failure> {
         let config = |name: &TargetName| Some((name.clone(), desired.targets.get(name)?.config.clone()));
         let targets = saved.scope().filter_map(config).collect();
-        Self::open(common, &desired.name, &targets, printer).await
+        Self::open(common, &desired.name, &targets, printer).await?.whole()
     }
 
     /// Describes a pass.

@@ -9,7 +9,7 @@ use super::session::{self, Session};
 use super::{Failure, probe};
 use crate::exit::Exit;
 use crate::model::release::TargetId;
-use crate::record::host::HostMemory;
+use crate::record::host::{HostMemory, TargetMemory};
 use crate::record::ledger::{self, LedgerError};
 use crate::report::{Trouble, json, text};
 use crate::status::{Look, Status};
@@ -19,24 +19,35 @@ pub(super) async fn run(common: &Common, args: &StatusArgs, printer: &Printer) -
     if let Some(what) = args.probe {
         return ask_daemon(common, &identity.name, what, printer).await;
     }
-    let session = Session::open(common, &identity.name, &identity.targets, printer).await?;
+    let mut session = Session::open(common, &identity.name, &identity.targets, printer).await?;
+    let unconnected = std::mem::take(&mut session.unconnected);
     let memory = &session.host.memory;
     let looks =
         session.providers.iter().map(|(target, provider)| look(&identity.name, target, provider.as_ref(), memory));
-    let (looks, failures): (Vec<_>, Vec<_>) = join_all(looks).await.into_iter().unzip();
+    let mut looked = join_all(looks).await;
+    for (target, failure) in unconnected {
+        let Some(config) = identity.targets.get(&target) else { continue };
+        let look = from_memory(&identity.name, &target, TargetId::of(&config.place()), memory).0;
+        looked.push((look, Some(failure)));
+    }
+    looked.sort_by(|(a, _), (b, _)| a.target.cmp(&b.target));
+    let (mut exit, mut troubles, mut looks) = (Exit::Done, Vec::new(), Vec::new());
+    for (mut look, failure) in looked {
+        if let Some(failure) = failure {
+            exit = exit.max(failure.exit);
+            look.failure = failure.troubles.first().map(|trouble| trouble.kind);
+            troubles.extend(failure.troubles.into_iter().map(|trouble| (look.target.clone(), trouble)));
+        }
+        looks.push(look);
+    }
     // A broken entry must not keep the status from being shown.
     let desired = session::load(common).ok();
     let digest = desired.as_ref().map(|desired| &desired.digest);
     let status = Status::new(looks, digest, &memory.newest_files());
-    let failures: Vec<_> = failures.into_iter().flatten().collect();
-    let troubles: Vec<_> = failures
-        .iter()
-        .map(|(target, error)| (target.clone(), Trouble::of_ledger(error).with_target(target)))
-        .collect();
     let (name, now) = (identity.name.as_str(), (session.host.now)());
     printer.result(|| text::status(name, &status, now), || json::status(name, &status, &troubles));
     troubles.iter().for_each(|(_, trouble)| printer.note(text::trouble(trouble).trim_end()));
-    Ok(failures.iter().map(|(_, error)| Exit::of_ledger(error)).max().unwrap_or(Exit::Done))
+    Ok(exit)
 }
 
 async fn ask_daemon(common: &Common, name: &Owner, what: Probe, printer: &Printer) -> Result<Exit, Failure> {
@@ -48,39 +59,49 @@ async fn ask_daemon(common: &Common, name: &Owner, what: Probe, printer: &Printe
     Ok(Exit::Done)
 }
 
+/// Returns what this host knows of a target without asking it, and the memory itself.
+fn from_memory(name: &Owner, target: &TargetName, id: TargetId, memory: &HostMemory) -> (Look, TargetMemory) {
+    let known = memory.target(&id);
+    let ledger = ledger::remembered(name, &known.ledger);
+    let look = Look { target: target.clone(), id, ledger, items: None, failure: None, last_pass: known.last_pass };
+    (look, known)
+}
+
 /// Looks at one target: its ledger, then what it serves for each key that the ledger knows.
 async fn look(
     name: &Owner,
     target: &TargetName,
     provider: &dyn Provider,
     memory: &HostMemory,
-) -> (Look, Option<(TargetName, LedgerError)>) {
-    let id = TargetId::of(provider.place());
-    let mut known = memory.target(&id);
-    let last_pass = known.last_pass;
-    let remembered = ledger::remembered(name, &known.ledger);
-    let mut look = Look { target: target.clone(), id, ledger: remembered, items: None, failure: None, last_pass };
-    let failure = async {
-        let loaded = ledger::load(provider, name, &mut known.ledger).await?;
-        let keys: Vec<_> = loaded.ledger.pins.keys().cloned().collect();
-        look.ledger = Some(loaded.ledger);
+) -> (Look, Option<Failure>) {
+    let (mut look, mut known) = from_memory(name, target, TargetId::of(provider.place()), memory);
+    match ask(name, provider, &mut look, &mut known).await {
+        Ok(()) => {
+            memory.remember_target(&look.id, &known);
+            (look, None)
+        }
+        Err(error) => {
+            let trouble = Trouble::of_ledger(&error).with_target(target);
+            (look, Some(Failure::new(Exit::of_ledger(&error), trouble)))
+        }
+    }
+}
+
+async fn ask(
+    name: &Owner,
+    provider: &dyn Provider,
+    look: &mut Look,
+    known: &mut TargetMemory,
+) -> Result<(), LedgerError> {
+    let loaded = ledger::load(provider, name, &mut known.ledger).await?;
+    let keys: Vec<_> = loaded.ledger.pins.keys().cloned().collect();
+    look.ledger = Some(loaded.ledger);
+    if keys.is_empty() {
         look.items = Some(Default::default());
-        if !keys.is_empty() {
-            look.items = None;
-            let seen = provider.observe(Observe { keys, census: false, resume: known.resume.take() }).await?;
-            known.resume = seen.resume;
-            look.items = Some(seen.items);
-        }
-        Ok::<_, LedgerError>(())
+        return Ok(());
     }
-    .await
-    .err();
-    match &failure {
-        None => memory.remember_target(&look.id, &known),
-        Some(LedgerError::Store(error)) => look.failure = Some(error.kind),
-        Some(LedgerError::Corrupt { .. } | LedgerError::Raced(_)) => {
-            look.failure = Some(repin_provider::ErrorKind::Unexpected);
-        }
-    }
-    (look, failure.map(|error| (target.clone(), error)))
+    let seen = provider.observe(Observe { keys, census: false, resume: known.resume.take() }).await?;
+    known.resume = seen.resume;
+    look.items = Some(seen.items);
+    Ok(())
 }

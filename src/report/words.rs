@@ -160,7 +160,7 @@ pub(super) fn line(out: &mut String, text: &str) {
 
 /// Says in one word how a target was to reach.
 pub(super) fn health(target: &TargetStatus) -> &'static str {
-    target.failure.map_or("ok", super::kind_word)
+    target.failure.unwrap_or("ok")
 }
 
 /// Breaks a long line between words; what goes on is indented.

@@ -172,3 +172,30 @@ async fn a_release_that_is_not_served_everywhere() {
     world.run(&["reconcile"]).await.expect(0);
     assert_eq!(world.json(0, &["status"]).await["verdict"], json!(["ok"]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_for_one_target_does_not_hide_the_others() {
+    let world = World::new().await;
+    world.entries("  a: { value: one }\n");
+    world.run(&["reconcile"]).await.expect(0);
+    let run = async |args: &[&str]| {
+        let args = [args, &["-o", "json"]].concat();
+        let output = world.command(&args).env_remove("AZURE_CONNECTION").output().await.expect("runs");
+        (output.status.code(), serde_json::from_slice::<Value>(&output.stdout).expect("JSON"))
+    };
+    let (code, status) = run(&["status"]).await;
+    let azure = target(&status, "azure");
+    assert_eq!((code, &azure["health"], &azure["release"]), (Some(77), &json!("denied"), &json!(1)), "{status}");
+    assert!(azure["last_error"]["message"].as_str().expect("text").contains("AZURE_CONNECTION"), "{azure}");
+    assert_eq!(target(&status, "aws-eu")["sync"], "synced");
+    let (code, got) = run(&["get", "a"]).await;
+    assert_eq!(
+        (code, &got["targets"][0]["value"], &got["errors"][0]["target"]),
+        (Some(77), &json!("one"), &json!("azure"))
+    );
+    let (code, history) = run(&["history"]).await;
+    assert_eq!((code, &history["releases"][0]["release"]), (Some(77), &json!(1)));
+    // A pass looks everywhere or does nothing.
+    let (code, refused) = run(&["reconcile"]).await;
+    assert_eq!((code, &refused["error"]["target"]), (Some(77), &json!("azure")));
+}
