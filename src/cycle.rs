@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use repin_provider::{Provider, RequestCounts, TargetName, Value};
+use repin_provider::{ErrorKind, Provider, RequestCounts, TargetName, Value};
 use tokio::sync::watch;
 
 use crate::execute::{self, Executed, NotExecuted};
 use crate::model::desired::Desired;
 use crate::model::observed::{FileStanding, Observed};
-use crate::model::outcome::{Interrupt, Outcome, Progress, StepOutcome, StepResult};
+use crate::model::outcome::{Interrupt, Outcome, Progress, StepOutcome, StepResult, TargetFailure};
 use crate::model::plan::{BlockKind, Plan};
 use crate::model::release::Runner;
 use crate::observe::{self, ObserveError, Seeing};
@@ -71,6 +71,8 @@ pub enum PassError {
     Blocked(Box<Plan>),
     /// A plan that is wrong.
     Wrong(Vec<Finding>),
+    /// Targets that could not be written to as they are: another account, a key that cannot be used.
+    Unfit(Vec<TargetFailure>),
     /// What there is to do is not what the saved plan says.
     Stale(Stale),
     /// Other runs were first, again and again.
@@ -93,6 +95,12 @@ pub async fn plan_only(pass: &Pass<'_>) -> Result<(Plan, Observed), PassError> {
     remember(pass, memories, &[], &plan);
     if plan.blocks.is_empty() {
         refuse_stale(pass, &plan, &observed)?;
+        // What would stop the pass for certain is said now. A right that only planning lacks is not one of these.
+        let mut failures = execute::preflight(pass.providers, &plan).await;
+        failures.retain(|f| matches!(f.error.kind, ErrorKind::WrongAccount | ErrorKind::KeyUnusable));
+        if !failures.is_empty() {
+            return Err(PassError::Unfit(failures));
+        }
     }
     Ok((plan, observed))
 }

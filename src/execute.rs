@@ -110,7 +110,7 @@ pub async fn execute(
     ledgers: &BTreeMap<TargetName, Ledger>,
 ) -> Result<Executed, NotExecuted> {
     let mut works = works(context, plan, ledgers);
-    let failures = preflight(&works).await;
+    let failures = preflight(context.providers, plan).await;
     if !failures.is_empty() {
         return Ok(nothing_done(plan, failures, None));
     }
@@ -158,7 +158,7 @@ async fn finish(context: &Context<'_>, work: &mut Work<'_>, deadline: Instant) -
 fn works<'a>(context: &Context<'a>, plan: &'a Plan, ledgers: &BTreeMap<TargetName, Ledger>) -> Vec<Work<'a>> {
     plan.targets
         .iter()
-        .filter(|(_, target)| !target.steps.is_empty() || target.close.is_some() || target.resume.is_some())
+        .filter(|(_, target)| touches(target))
         .filter_map(|(name, target)| {
             Some(Work {
                 name,
@@ -173,13 +173,21 @@ fn works<'a>(context: &Context<'a>, plan: &'a Plan, ledgers: &BTreeMap<TargetNam
         .collect()
 }
 
-async fn preflight(works: &[Work<'_>]) -> Vec<TargetFailure> {
-    let checks = works.iter().map(|work| {
-        let encrypt = work.plan.steps.iter().any(Step::encrypts);
-        work.provider.preflight(Needs { encrypt })
+/// Checks every target that a plan would write to: the account, and the key where something is encrypted.
+pub async fn preflight(providers: &BTreeMap<TargetName, Arc<dyn Provider>>, plan: &Plan) -> Vec<TargetFailure> {
+    let touched = plan.targets.iter().filter(|(_, target)| touches(target));
+    let checks = touched.filter_map(|(name, target)| {
+        let encrypt = target.steps.iter().any(Step::encrypts);
+        let provider = providers.get(name)?;
+        Some(async move { (name, provider.preflight(Needs { encrypt }).await.err()) })
     });
-    let failed = works.iter().zip(join_all(checks).await).filter_map(|(work, result)| Some((work, result.err()?)));
-    failed.map(|(work, error)| failure(work.name, "check the target before writing", error)).collect()
+    let failed = join_all(checks).await.into_iter().filter_map(|(name, error)| Some((name, error?)));
+    failed.map(|(name, error)| failure(name, "check the target before writing", error)).collect()
+}
+
+/// Tells whether anything is written to a target, its ledger included.
+fn touches(target: &TargetPlan) -> bool {
+    !target.steps.is_empty() || target.close.is_some() || target.resume.is_some()
 }
 
 /// Learns the dates that a store's writes do not answer, and that what was written is there.

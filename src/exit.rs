@@ -91,6 +91,7 @@ impl Exit {
         match error {
             PassError::Unobserved(errors) => gravest(errors.iter().map(|e: &ObserveError| Self::of_ledger(&e.error))),
             PassError::Blocked(plan) => gravest(plan.blocks.iter().map(Self::of_block)),
+            PassError::Unfit(failures) => gravest(failures.iter().map(|failure| Self::of_error(&failure.error))),
             PassError::Wrong(_) => Self::Failed,
             PassError::Stale(_) | PassError::Raced(_) => Self::Conflict,
             PassError::Interrupted(interrupt) => Self::of_interrupt(*interrupt),

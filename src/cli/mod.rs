@@ -30,6 +30,7 @@ use self::args::{Args, Command, Output};
 use self::print::Printer;
 use self::session::Stop;
 use crate::exit::Exit;
+use crate::model::outcome::Interrupt;
 use crate::report::Trouble;
 
 /// Why a command ended early.
@@ -108,11 +109,11 @@ fn dispatch(args: Args, printer: &Printer) -> Result<Exit, Failure> {
         Command::Man(args) => completions::man(&args, printer),
         Command::Plan(args) => online(async |stop| plan::run(&common, &args, stop, printer).await),
         Command::Reconcile(args) => online(async |stop| reconcile::run(&common, &args, stop, printer).await),
-        Command::Status(args) => online(async |_| status::run(&common, &args, printer).await),
-        Command::Get(args) => online(async |_| get::run(&common, &args, printer).await),
-        Command::History(args) => online(async |_| history::run(&common, &args, printer).await),
-        Command::Show(args) => online(async |_| show::run(&common, &args, printer).await),
-        Command::Diff(args) => online(async |_| diff::run(&common, &args, printer).await),
+        Command::Status(args) => online(async |stop| looking(status::run(&common, &args, printer), stop).await),
+        Command::Get(args) => online(async |stop| looking(get::run(&common, &args, printer), stop).await),
+        Command::History(args) => online(async |stop| looking(history::run(&common, &args, printer), stop).await),
+        Command::Show(args) => online(async |stop| looking(show::run(&common, &args, printer), stop).await),
+        Command::Diff(args) => online(async |stop| looking(diff::run(&common, &args, printer), stop).await),
         Command::Emulator(args) => online(async |stop| emulator::run(&args, stop, printer).await),
     }
 }
@@ -122,6 +123,16 @@ fn shows_plan(command: &Command) -> bool {
         Command::Plan(_) => true,
         Command::Reconcile(args) => args.dry_run,
         _ => false,
+    }
+}
+
+/// Runs a command that only looks: it ends at the first signal, since there is nothing to finish.
+async fn looking(command: impl Future<Output = Result<Exit, Failure>>, mut stop: Stop) -> Result<Exit, Failure> {
+    tokio::select! {
+        exit = command => exit,
+        Ok(signal) = stop.wait_for(Option::is_some) => {
+            Ok(Exit::of_interrupt(signal.unwrap_or(Interrupt::Interrupted)))
+        }
     }
 }
 

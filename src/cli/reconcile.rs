@@ -72,6 +72,9 @@ pub(super) fn failed(error: PassError) -> Failure {
         PassError::Unobserved(errors) => errors.iter().map(Trouble::of_unobserved).collect(),
         PassError::Blocked(plan) => plan.blocks.iter().map(Trouble::of_block).collect(),
         PassError::Wrong(findings) => findings.iter().map(|f| Trouble::new("bug", f.to_string())).collect(),
+        PassError::Unfit(failures) => {
+            failures.iter().map(|failure| Trouble::of_error(&failure.error).with_target(&failure.target)).collect()
+        }
         PassError::Stale(stale) => vec![plan_file::stale(stale)],
         PassError::Raced(target) => vec![
             Trouble::new("conflict", "other runs were first each time; nothing of this one was served")

@@ -239,7 +239,7 @@ pub(super) fn signals() -> (Stop, impl Future<Output = Interrupt>) {
         };
         let first = next().await;
         let _ = stop.send(Some(first));
-        tracing::warn!("stopping; what was done is being recorded (once more to stop at once)");
+        tracing::warn!("stopping as soon as nothing is half done (once more to stop at once)");
         let second = next().await;
         let _ = at_once.send(second);
         // The sender of the first is kept: dropping it would look like a signal to those who wait.

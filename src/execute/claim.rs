@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use repin_provider::TargetName;
 
-use super::{Context, Executed, NotExecuted, Work, ended, failure, into_error, nothing_done, CLAIM_TRUSTED};
+use super::{CLAIM_TRUSTED, Context, Executed, NotExecuted, Work, ended, failure, into_error, nothing_done};
 use crate::model::outcome::{StepOutcome, StepResult, TargetFailure};
 use crate::model::plan::{Plan, Step};
 use crate::model::release::{Cause, Header, Record, Row, State, TargetId};

@@ -58,16 +58,16 @@ fn integer(number: &Number) -> Option<i128> {
     (float.fract() == 0.0 && float.abs() < 1e38).then_some(float as i128)
 }
 
-/// Returns the name of what an entry asks for, equal exactly where [`same_text`] and the rest say so; `None` for a
-/// secret.
+/// Returns the name of what an entry asks for, what it says about the item included; `None` for a secret.
+///
+/// Values that mean the same have the same name.
 pub fn content_digest(entry: &Entry) -> Option<ContentDigest> {
     let text = entry.value.plain()?;
     let parsed = if entry.kind.is_json() { serde_json::from_str::<Value>(text).ok() } else { None };
     let value = parsed.as_ref().map_or_else(|| text.to_owned(), canonical_json);
-    let kind = serde_json::to_string(&entry.kind).unwrap_or_default();
-    let content_type = entry.content_type.as_deref().unwrap_or_default();
-    // Lengths in front, so that no two different lists of parts read the same.
-    Some(ContentDigest::of(&format!("{kind} {} {content_type} {} {value}", content_type.len(), value.len())))
+    // As JSON, so that no two different lists of parts read the same.
+    let parts = serde_json::json!([value, entry.content_type, entry.description, entry.tier]);
+    Some(ContentDigest::of(&parts.to_string()))
 }
 
 /// Writes JSON so that two values that mean the same read the same: keys sorted, numbers by value.

@@ -115,6 +115,7 @@ impl KeyView<'_> {
         let Some(pin) = self.pin else { return Decision::Nothing };
         let served_pin = item.version == pin.version;
         match (served_pin, self.equal(entry, item)) {
+            (true, true) if self.describes_otherwise(entry, pin) => self.update(entry, item, Reason::Changed, false),
             (true, true) => Decision::Unchanged,
             (true, false) => self.update(entry, item, Reason::Changed, false),
             // Whoever wrote it, it is what is wanted.
@@ -172,6 +173,14 @@ impl KeyView<'_> {
             step.digest = pin.content.clone();
         }
         decision
+    }
+
+    /// Tells whether the entry says something else about the item than what was released, in a store that does not
+    /// answer descriptions and tiers with its items: there the ledger is all that tells.
+    fn describes_otherwise(&self, entry: &Entry, pin: &Pin) -> bool {
+        let names_something = entry.description.is_some() || entry.tier.is_some();
+        let released = pin.content.as_ref().is_some_and(|released| content_digest(entry).as_ref() != Some(released));
+        !self.describes && names_something && released
     }
 
     /// Tells whether the item holds what the entry asks for.

@@ -11,8 +11,9 @@ use crate::difference::{Content, Difference};
 use crate::exit;
 use crate::history::{Release, TargetHistory};
 use crate::model::observed::FileStanding;
-use crate::model::outcome::{Outcome, StepOutcome};
+use crate::model::outcome::{Outcome, StepOutcome, StepResult};
 use crate::model::plan::{Drifted, Plan, Step};
+use crate::model::release::State;
 use crate::status::{File, Status};
 
 /// The version of this output.
@@ -127,7 +128,7 @@ fn step(step: &StepOutcome) -> Value {
         "result": step.result,
         "version": id(step.to.as_ref()),
         "buried": id(step.buried.as_ref()),
-        "error": step.error.as_ref().map(|error| trouble(&Trouble::of_error(error))),
+        "error": step.error.as_ref().map(|error| trouble(&Trouble::of_error(error).with_target(&step.target))),
     })
 }
 
@@ -145,15 +146,15 @@ pub fn release(release: &Release) -> Value {
     let steps: Vec<_> = release
         .targets
         .iter()
-        .flat_map(|(target, of)| of.rows.iter().map(move |row| (target, row)))
-        .map(|(target, row)| {
+        .flat_map(|(target, of)| of.rows.iter().map(move |row| (target, of.state, row)))
+        .map(|(target, state, row)| {
             json!({
                 "target": target,
                 "key": row.key,
                 "action": row_word(row.action),
                 "from": id(row.from.as_ref()),
                 "to": id(row.to.as_ref()),
-                "result": if row.applied { "applied" } else { "pending" },
+                "result": row_result(row.applied, state),
             })
         })
         .collect();
@@ -197,6 +198,15 @@ pub fn difference(name: &str, difference: &Difference) -> Value {
     json!({ "name": name, "from": difference.from, "to": difference.to, "entries": entries.collect::<Vec<_>>() })
 }
 
+fn row_result(applied: bool, state: State) -> StepResult {
+    match (applied, state) {
+        (true, _) => StepResult::Applied,
+        // Nothing more will come of it.
+        (false, State::Abandoned | State::Done) => StepResult::Skipped,
+        (false, State::Claimed | State::Partial) => StepResult::Pending,
+    }
+}
+
 /// Describes the versions of one key, newest first.
 pub fn key_history(key: &str, targets: &[TargetHistory]) -> Value {
     let versions: Vec<_> = targets
@@ -209,6 +219,7 @@ pub fn key_history(key: &str, targets: &[TargetHistory]) -> Value {
                 "at": version.version.as_ref().and_then(|version| version.at).unwrap_or(version.released_at),
                 "release": version.release,
                 "current": version.current,
+                "restorable": version.restorable,
                 "restorable_until": version.restorable_until,
             })
         })

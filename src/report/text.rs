@@ -96,9 +96,10 @@ pub fn outcome(name: &str, outcome: &Outcome, width: usize) -> String {
 }
 
 fn outcome_summary(name: &str, outcome: &Outcome, verdict: Verdict) -> String {
-    let what = match outcome.release {
-        Some(release) => format!("release {release}"),
-        None => "repair".to_owned(),
+    let what = match (outcome.release, &outcome.plan.release) {
+        (Some(release), _) => format!("release {release}"),
+        (None, Some(_)) => "no release,".to_owned(),
+        (None, None) => "repair".to_owned(),
     };
     let count = |result| outcome.steps.iter().filter(|step| step.result == result).count() as u64;
     let (word, style, rest) = match verdict {
@@ -106,7 +107,10 @@ fn outcome_summary(name: &str, outcome: &Outcome, verdict: Verdict) -> String {
         Verdict::Partial => {
             ("PARTIAL", CHANGED, ". What is left is recorded, and any host's next repin reconcile goes on".to_owned())
         }
-        Verdict::Conflict => ("CONFLICT", BAD, ". Somebody else wrote; run it again to plan from what is there".into()),
+        Verdict::Conflict if count(StepResult::Applied) > 0 || outcome.failures.is_empty() => {
+            ("CONFLICT", BAD, ". Somebody else wrote; run it again to plan from what is there".to_owned())
+        }
+        Verdict::Conflict => ("CONFLICT", BAD, ". Nothing was written".to_owned()),
         Verdict::Failed => ("FAILED", BAD, ". Nothing new is served".to_owned()),
         Verdict::Behind => ("BEHIND", BAD, String::new()),
         Verdict::Held => ("HELD", CHANGED, String::new()),
@@ -226,7 +230,11 @@ pub fn release(name: &str, release: &Release, width: usize) -> String {
                 RowAction::Pin | RowAction::Adopt => StepAction::Pin,
                 RowAction::Forget => StepAction::Forget,
             });
-            let cell = if row.applied { arrow(row.from.as_ref(), row.to.as_ref()) } else { "pending".to_owned() };
+            let cell = match (row.applied, of.state.is_open()) {
+                (true, _) => arrow(row.from.as_ref(), row.to.as_ref()),
+                (false, true) => "pending".to_owned(),
+                (false, false) => "not done".to_owned(),
+            };
             cells.push((target, (cell, if row.applied { Style::new() } else { CHANGED })));
         }
         table.row(glyph(&actions), key.as_str(), cells, Vec::new());

@@ -126,3 +126,17 @@ async fn target_limits_a_pass_to_some_targets() {
     assert_eq!((steps(&both, "aws-eu").len(), steps(&both, "azure").len(), &both["release"]), (1, 0, &json!(2)));
     world.run(&["reconcile", "--target", "gcp"]).await.expect(64);
 }
+
+/// Parameter Store does not answer descriptions with its values: the ledger tells what was released.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_description_alone_is_a_change() {
+    let world = World::new().await;
+    world.entries("  a: { value: one, description: first }\n  b: { value: two }\n");
+    world.run(&["reconcile"]).await.expect(0);
+    world.run(&["plan", "--detailed-exitcode"]).await.expect(0);
+    world.entries("  a: { value: one, description: second }\n  b: { value: two }\n");
+    let changed = world.json(0, &["reconcile"]).await;
+    assert_eq!((steps(&changed, "aws-eu").len(), steps(&changed, "azure").len()), (1, 1), "{changed}");
+    assert_eq!(world.served("aws-eu", "a").await["version"], "2");
+    world.run(&["plan", "--detailed-exitcode"]).await.expect(0);
+}

@@ -80,6 +80,8 @@ async fn the_wrong_account_writes_nothing() {
     let message = error["message"].as_str().expect("text");
     assert!(message.contains("999988887777") && message.contains("111122223333"), "{message}");
     assert_eq!(world.writes(), 0);
+    let planned = world.json(5, &["plan"]).await;
+    assert_eq!(planned["error"]["kind"], "wrong-account", "a plan says it too");
 }
 
 #[tokio::test(flavor = "multi_thread")]
