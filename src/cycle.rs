@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use repin_provider::{ErrorKind, Provider, RequestCounts, TargetName, Value};
 use tokio::sync::watch;
@@ -13,14 +14,17 @@ use crate::model::desired::Desired;
 use crate::model::observed::{FileStanding, Observed};
 use crate::model::outcome::{Interrupt, Outcome, Progress, StepOutcome, StepResult, TargetFailure};
 use crate::model::plan::{BlockKind, Plan};
-use crate::model::release::Runner;
+use crate::model::release::{Runner, TargetId};
 use crate::observe::{self, ObserveError, Seeing};
 use crate::plan::{self, Finding};
 use crate::record::host::{HostMemory, KnownSecret, TargetMemory};
+use crate::record::ledger;
 use crate::saved::{SavedPlan, Stale};
 
 /// How often a pass begins anew because another run was first, and the waits between.
 const ANEW: u32 = 8;
+/// How long a ledger out of scope is waited for.
+const OTHERS_ANSWER: Duration = Duration::from_secs(5);
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
@@ -46,6 +50,8 @@ pub struct Pass<'a> {
     pub desired: &'a Desired,
     /// The providers of the targets in scope.
     pub providers: &'a BTreeMap<TargetName, Arc<dyn Provider>>,
+    /// The providers of the file's other targets: their ledgers know release numbers too.
+    pub others: &'a BTreeMap<TargetName, Arc<dyn Provider>>,
     /// The process and its surroundings.
     pub host: &'a Host,
     /// What the operator says about it.
@@ -86,11 +92,12 @@ pub enum PassError {
 /// # Errors
 /// Says why there is no plan. A plan that may not run is returned, with its blocks.
 pub async fn plan_only(pass: &Pass<'_>) -> Result<(Plan, Observed), PassError> {
+    let elsewhere = highest_elsewhere(pass).await;
     let Seeing { mut observed, mut memories } = look(pass, true).await?;
-    let mut plan = make_plan(pass, &observed)?;
+    let mut plan = make_plan(pass, &observed, elsewhere)?;
     if blocked(&plan) == Some(BlockKind::Foreign) {
         Seeing { observed, memories } = look(pass, true).await?;
-        plan = make_plan(pass, &observed)?;
+        plan = make_plan(pass, &observed, elsewhere)?;
     }
     remember(pass, memories, &[], &plan);
     if plan.blocks.is_empty() {
@@ -115,8 +122,9 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
     let mut attempt = 0;
     loop {
         attempt += 1;
+        let elsewhere = highest_elsewhere(pass).await;
         let Seeing { observed, memories } = look(pass, false).await?;
-        let plan = make_plan(pass, &observed)?;
+        let plan = make_plan(pass, &observed, elsewhere)?;
         let blocked = blocked(&plan);
         if blocked.is_none() {
             refuse_stale(pass, &plan, &observed)?;
@@ -146,6 +154,29 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
     }
 }
 
+/// Returns the highest release number in the ledgers of targets out of scope, so that no number is made twice. One that
+/// does not answer soon counts as this host last read it: leaving it out may be why the scope is what it is.
+async fn highest_elsewhere(pass: &Pass<'_>) -> u64 {
+    let asks = pass.others.iter().map(|(name, provider)| async move {
+        let id = TargetId::of(provider.place());
+        let mut memory = pass.host.memory.target(&id);
+        let owner = &pass.desired.name;
+        let load = ledger::load(provider.as_ref(), owner, &mut memory.ledger);
+        match tokio::time::timeout(OTHERS_ANSWER, load).await {
+            Ok(Ok(loaded)) => {
+                pass.host.memory.remember_target(&id, &memory);
+                loaded.ledger.highest_release()
+            }
+            _ => {
+                tracing::info!(target_name = %name, "does not answer; its release numbers are those last seen here");
+                let known = pass.host.memory.target(&id).ledger;
+                ledger::remembered(owner, &known).map_or(0, |ledger| ledger.highest_release())
+            }
+        }
+    });
+    join_all(asks).await.into_iter().max().unwrap_or(0)
+}
+
 async fn look(pass: &Pass<'_>, census: bool) -> Result<Seeing, PassError> {
     let request = observe::Request {
         desired: pass.desired,
@@ -164,9 +195,15 @@ async fn look(pass: &Pass<'_>, census: bool) -> Result<Seeing, PassError> {
     }
 }
 
-fn make_plan(pass: &Pass<'_>, observed: &Observed) -> Result<Plan, PassError> {
+fn make_plan(pass: &Pass<'_>, observed: &Observed, highest_elsewhere: u64) -> Result<Plan, PassError> {
     let newest = pass.host.memory.newest_files();
-    let input = plan::Input { desired: pass.desired, observed, newest_here: &newest, allow_older: pass.allow_older };
+    let input = plan::Input {
+        desired: pass.desired,
+        observed,
+        newest_here: &newest,
+        allow_older: pass.allow_older,
+        highest_elsewhere,
+    };
     let plan = plan::plan(input);
     let findings = plan::check(&plan, pass.desired, observed);
     if findings.is_empty() { Ok(plan) } else { Err(PassError::Wrong(findings)) }

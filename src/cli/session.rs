@@ -33,6 +33,8 @@ pub(super) type Stop = watch::Receiver<Option<Interrupt>>;
 /// The providers of the targets in scope, and this host.
 pub(super) struct Session {
     pub(super) providers: BTreeMap<TargetName, Arc<dyn Provider>>,
+    /// The targets out of scope that can be connected to, for what their ledgers say.
+    others: BTreeMap<TargetName, Arc<dyn Provider>>,
     /// Targets that cannot even be asked: a variable or a file of theirs is missing on this host.
     pub(super) unconnected: BTreeMap<TargetName, Failure>,
     pub(super) host: Host,
@@ -64,8 +66,14 @@ impl Session {
                 Err(failure) => drop(unconnected.insert(target.clone(), failure)),
             }
         }
+        let mut others = BTreeMap::new();
+        for (target, config) in targets.iter().filter(|(target, _)| !scope.contains_key(*target)) {
+            if let Ok(provider) = connect::provider(name, target, config, emulator.as_ref()).await {
+                others.insert(target.clone(), provider);
+            }
+        }
         let memory = HostMemory::open(&state_dir(common), name);
-        Ok(Self { providers, unconnected, host: this_host(memory), _emulator: emulator })
+        Ok(Self { providers, others, unconnected, host: this_host(memory), _emulator: emulator })
     }
 
     /// Insists on every target: a pass does nothing anywhere where it cannot look everywhere.
@@ -100,6 +108,7 @@ impl Session {
         Pass {
             desired,
             providers: &self.providers,
+            others: &self.others,
             host: &self.host,
             message: None,
             allow_older: false,

@@ -37,6 +37,8 @@ pub struct Input<'a> {
     pub newest_here: &'a [FileDigest],
     /// Whether an older file may be released again.
     pub allow_older: bool,
+    /// The highest release number in the ledgers of targets that are not looked at.
+    pub highest_elsewhere: u64,
 }
 
 /// Plans a pass.
@@ -168,7 +170,14 @@ fn planned_release(input: Input<'_>, plan: &Plan, resumed: Option<&str>) -> Opti
     let number = match (resumed, resumed_record()) {
         (Some(_), Some(record)) => record.header.release?,
         _ if releases => {
-            1 + input.observed.targets.values().map(|state| state.ledger.highest_release()).max().unwrap_or(0)
+            1 + input
+                .observed
+                .targets
+                .values()
+                .map(|state| state.ledger.highest_release())
+                .max()
+                .unwrap_or(0)
+                .max(input.highest_elsewhere)
         }
         _ => return None,
     };

@@ -156,7 +156,13 @@ impl World {
 
     fn plan(&self, desired: &Desired) -> Plan {
         let observed = self.observe(desired);
-        let input = Input { desired, observed: &observed, newest_here: &self.newest_here, allow_older: false };
+        let input = Input {
+            desired,
+            observed: &observed,
+            newest_here: &self.newest_here,
+            allow_older: false,
+            highest_elsewhere: 0,
+        };
         let plan = plan(input);
         assert_eq!(check(&plan, desired, &observed), [], "{plan:#?}");
         plan
@@ -431,7 +437,8 @@ fn a_living_run_blocks() {
     world.execute(&wanted, &plan, 2);
     let mut observed = world.observe(&wanted);
     observed.targets.values_mut().for_each(|state| state.takeover = false);
-    let input = Input { desired: &wanted, observed: &observed, newest_here: &[], allow_older: false };
+    let input =
+        Input { desired: &wanted, observed: &observed, newest_here: &[], allow_older: false, highest_elsewhere: 0 };
     let blocked = super::plan(input);
     assert_eq!(blocked.blocks.iter().map(|block| block.kind).collect::<Vec<_>>(), [BlockKind::Running; 2]);
 }

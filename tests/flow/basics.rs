@@ -121,10 +121,17 @@ async fn target_limits_a_pass_to_some_targets() {
     world.entries("  a: { value: one }\n");
     let azure = world.json(0, &["reconcile", "--target", "az*"]).await;
     assert!(steps(&azure, "aws-eu").is_empty());
-    assert_eq!(world.emulator.counters().total("ssm"), 0);
+    let ssm = world.emulator.counters().total("ssm");
+    assert_eq!((ssm, world.count("ssm", "GetParametersByPath")), (1, 1), "only its ledger, for the numbers");
     let both = world.json(0, &["reconcile"]).await;
     assert_eq!((steps(&both, "aws-eu").len(), steps(&both, "azure").len(), &both["release"]), (1, 0, &json!(2)));
     world.run(&["reconcile", "--target", "gcp"]).await.expect(64);
+    // A number is made once, whatever was looked at.
+    for (target, value, number) in [("aws-eu", "two", 3), ("azure", "three", 4), ("aws-eu", "four", 5)] {
+        world.entries(&format!("  a: {{ value: {value} }}\n"));
+        let made = world.json(0, &["reconcile", "--target", target]).await;
+        assert_eq!(made["release"], number, "{made}");
+    }
 }
 
 /// Parameter Store does not answer descriptions with its values: the ledger tells what was released.
