@@ -27,6 +27,8 @@ pub(crate) enum ApiVersion {
     V2024September,
     /// Descriptions.
     V2026April,
+    /// What the Azure command line asks for. Its feature flags apart from key-values are not modelled.
+    V2026MayPreview,
 }
 
 impl ApiVersion {
@@ -37,6 +39,7 @@ impl ApiVersion {
             "2023-11-01" => Some(Self::V2023November),
             "2024-09-01" => Some(Self::V2024September),
             "2026-04-01" => Some(Self::V2026April),
+            "2026-05-01-preview" => Some(Self::V2026MayPreview),
             _ => None,
         }
     }
@@ -49,6 +52,7 @@ impl ApiVersion {
             Self::V2023November => "2023-11-01",
             Self::V2024September => "2024-09-01",
             Self::V2026April => "2026-04-01",
+            Self::V2026MayPreview => "2026-05-01-preview",
         }
     }
 }
@@ -340,7 +344,7 @@ mod tests {
             let refused = Asked::parse(&parts, b"").unwrap_err();
             assert!(matches!(refused, Refused::Invalid { name, .. } if name == "api-version"), "{target}");
         }
-        for version in ["1.0", "2023-10-01", "2023-11-01", "2024-09-01", "2026-04-01"] {
+        for version in ["1.0", "2023-10-01", "2023-11-01", "2024-09-01", "2026-04-01", "2026-05-01-preview"] {
             let parts = parts("GET", &format!("/kv?api-version={version}"));
             assert_eq!(Asked::parse(&parts, b"").unwrap().version.as_str(), version);
         }
