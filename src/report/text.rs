@@ -81,7 +81,10 @@ pub fn outcome(name: &str, outcome: &Outcome, width: usize) -> String {
         notes.extend(steps.iter().flat_map(|step| troubles_of(step)));
         table.row(glyph(&actions), key.as_str(), cells, notes);
     }
-    out.push_str(&table.finish(width));
+    // Where nothing was tried the reason is what matters; repin plan shows what would have been done.
+    if outcome.steps.iter().any(|step| step.result != StepResult::Skipped) {
+        out.push_str(&table.finish(width));
+    }
     drift_lines(&mut out, &outcome.plan);
     for failure in &outcome.failures {
         let mut shown = Trouble::of_error(&failure.error).with_target(&failure.target);
