@@ -101,7 +101,9 @@ class Store:
 
 def finish(command, environment, folder):
     """Runs a program to its end."""
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def parsed(value):
