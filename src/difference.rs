@@ -71,7 +71,7 @@ pub async fn read(provider: &dyn Provider, ledger: &Ledger, from: u64, to: Optio
     }
     // Says what is served and, without decrypting anything, what is a secret.
     let keys = keys.into_iter().collect();
-    let seen = provider.observe(Observe { keys, census: false, resume: None }).await?.items;
+    let seen = provider.observe(Observe { keys, census: false, ..Observe::default() }).await?.items;
     let new = match to {
         Some(release) => versions_at(ledger, release),
         None => served(&seen)?,
@@ -158,6 +158,7 @@ mod tests {
             secret,
             content_type: None,
             tags: None,
+            description: None,
         })
     }
 

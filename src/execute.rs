@@ -202,7 +202,7 @@ async fn verify(work: &Work<'_>, outcomes: &mut [StepOutcome]) -> Result<(), Err
     if keys.is_empty() {
         return Ok(());
     }
-    let seen = work.provider.observe(Observe { keys, census: false, resume: None }).await?;
+    let seen = work.provider.observe(Observe { keys, census: false, ..Observe::default() }).await?;
     for outcome in outcomes.iter_mut().filter(|o| undated(o)) {
         // Reads may lag behind writes, and somebody may have written since: only our own version's date counts.
         if let (Some(Seen::Present(item)), Some(written)) = (seen.items.get(&outcome.key), &outcome.to)

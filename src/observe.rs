@@ -118,10 +118,12 @@ async fn look(
     let open = ledger.open().into_iter().flat_map(|record| record.rows.iter().map(|row| row.key.clone()));
     let keys: BTreeSet<Key> = target.entries.keys().cloned().chain(ledger.pins.keys().cloned()).chain(open).collect();
     let observation = if keys.is_empty() && !request.census {
-        Observation { items: BTreeMap::new(), foreign: None, at: None, resume: memory.resume.clone() }
+        Observation { items: BTreeMap::new(), foreign: None, reference: None, at: None, resume: memory.resume.clone() }
     } else {
         let keys = keys.iter().cloned().collect();
-        provider.observe(Observe { keys, census: request.census, resume: memory.resume.take() }).await?
+        provider
+            .observe(Observe { keys, census: request.census, resume: memory.resume.take(), ..Observe::default() })
+            .await?
     };
     memory.resume = observation.resume;
     let at = observation.at.max(at);

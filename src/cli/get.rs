@@ -63,7 +63,7 @@ pub(super) async fn run(common: &Common, args: &GetArgs, printer: &Printer) -> R
 }
 
 async fn look(provider: &dyn Provider, key: &Key, reveal: bool) -> Result<Served, repin_provider::Error> {
-    let mut seen = provider.observe(Observe { keys: vec![key.clone()], census: false, resume: None }).await?;
+    let mut seen = provider.observe(Observe { keys: vec![key.clone()], census: false, ..Observe::default() }).await?;
     let native = provider.native_name(key);
     let item = match seen.items.remove(key) {
         Some(Seen::Present(item)) => item,

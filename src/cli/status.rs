@@ -100,7 +100,8 @@ async fn ask(
         look.items = Some(Default::default());
         return Ok(());
     }
-    let seen = provider.observe(Observe { keys, census: false, resume: known.resume.take() }).await?;
+    let seen =
+        provider.observe(Observe { keys, census: false, resume: known.resume.take(), ..Observe::default() }).await?;
     known.resume = seen.resume;
     look.items = Some(seen.items);
     Ok(())

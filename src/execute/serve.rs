@@ -275,7 +275,8 @@ enum Found {
 /// it.
 async fn find_out(work: &Work<'_>, step: &Step) -> Result<Found, Error> {
     tokio::time::sleep(work.provider.capabilities().settle).await;
-    let seen = work.provider.observe(Observe { keys: vec![step.key.clone()], census: false, resume: None }).await?;
+    let seen =
+        work.provider.observe(Observe { keys: vec![step.key.clone()], census: false, ..Observe::default() }).await?;
     let item = match seen.items.get(&step.key) {
         Some(Seen::Present(item)) => item,
         Some(Seen::Absent) if step.action == StepAction::Delete => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use repin_provider::{Capabilities, Content, Item, Owner, Place, Seen, Value, Version};
+use repin_provider::{Capabilities, Content, Item, Owner, Place, Seen, Serving, Value, Version};
 
 use super::*;
 use crate::model::desired::{Adopt, Entry, EntryKind, TargetConfig};
@@ -108,6 +108,8 @@ fn desired(file: &File) -> Desired {
 fn capabilities() -> Capabilities {
     Capabilities {
         provider: "simulated",
+        serving: Serving::AtOnce,
+        serve: "latest".to_owned(),
         compare_and_swap: true,
         secrets: false,
         content_types: false,

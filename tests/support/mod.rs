@@ -227,7 +227,7 @@ impl Hand {
         let key = Key::parse(key).expect("valid");
         let seen = self
             .provider
-            .observe(Observe { keys: vec![key.clone()], census: false, resume: None })
+            .observe(Observe { keys: vec![key.clone()], census: false, ..Observe::default() })
             .await
             .expect("observed");
         let item = seen.items[&key].item().cloned();
@@ -248,7 +248,7 @@ impl Hand {
         let key = Key::parse(key).expect("valid");
         let seen = self
             .provider
-            .observe(Observe { keys: vec![key.clone()], census: false, resume: None })
+            .observe(Observe { keys: vec![key.clone()], census: false, ..Observe::default() })
             .await
             .expect("observed");
         let version = seen.items[&key].item().expect("there").version.clone();

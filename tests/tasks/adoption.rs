@@ -35,7 +35,7 @@ async fn held(world: &World) -> Item {
     options.connection_string = Some(Secret::new(world.emulator.connection_string()));
     let store = repin_azure_app_configuration::connect(&config, options).expect("connects");
     let key = Key::parse("a").expect("valid");
-    let request = Observe { keys: vec![key.clone()], census: false, resume: None };
+    let request = Observe { keys: vec![key.clone()], census: false, ..Observe::default() };
     store.observe(request).await.expect("observed").items[&key].item().expect("there").clone()
 }
 

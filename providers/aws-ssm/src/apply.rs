@@ -25,6 +25,10 @@ impl Ssm {
         match &write.action {
             Action::Put(content, Put::Create) => self.create(&write.key, content).await,
             Action::Put(content, Put::Replace(expected)) => self.replace(&write.key, content, expected).await,
+            Action::Serve { .. } | Action::Withdraw(_) => {
+                let call = self.client.call("LabelParameterVersion", Some(&write.key), "");
+                Err(call.error(ErrorKind::Refused, "no label is served here"))
+            }
             Action::Delete(expected) => self.delete(&write.key, expected).await,
         }
     }

@@ -54,6 +54,15 @@ pub enum Serve {
     Label(String),
 }
 
+impl std::fmt::Display for Serve {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Latest => f.write_str("latest"),
+            Self::Label(label) => write!(f, "label {label}"),
+        }
+    }
+}
+
 /// A role to assume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

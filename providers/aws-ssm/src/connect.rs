@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use repin_provider::{Capabilities, Key, Owner, Place, Rates, Result, Secret};
+use repin_provider::{Capabilities, Key, Owner, Place, Rates, Result, Secret, Serving};
 
 use crate::client::Client;
 use crate::config::Config;
@@ -79,7 +79,7 @@ pub async fn connect(config: &Config, options: Options) -> Result<Ssm> {
     let lag = options.read_lag.unwrap_or(if client.is_loopback() { Duration::ZERO } else { LAG });
     Ok(Ssm {
         place: config.place(),
-        capabilities: capabilities(&client, options.attempt_timeout + lag),
+        capabilities: capabilities(config, &client, options.attempt_timeout + lag),
         config: config.clone(),
         ledger: convert::join(&convert::join(&config.ledger_prefix, options.owner.as_str()), &options.target_id),
         owner: options.owner,
@@ -89,10 +89,12 @@ pub async fn connect(config: &Config, options: Options) -> Result<Ssm> {
     })
 }
 
-fn capabilities(client: &Client, settle: Duration) -> Capabilities {
+fn capabilities(config: &Config, client: &Client, settle: Duration) -> Capabilities {
     let rates = client.budget().map(|budget| Rates { reads: budget.get, writes: budget.put });
     Capabilities {
         provider: "aws-ssm",
+        serving: Serving::AtOnce,
+        serve: config.serve.to_string(),
         compare_and_swap: false,
         secrets: true,
         content_types: false,

@@ -75,6 +75,7 @@ pub(crate) fn read_value(parameter: Parameter) -> Option<(String, ReadValue)> {
         secret: is_secret(parameter.r#type.as_ref()),
         content_type: None,
         tags: None,
+        description: None,
     };
     Some((parameter.name?, value))
 }

@@ -51,7 +51,7 @@ impl Ssm {
             self.memory.saw(name, item);
         }
         let items = wanted.into_iter().map(|(name, key)| (key, seen(&mut answer, &name))).collect();
-        Ok(Observation { items, foreign, at: clock.earliest(), resume: None })
+        Ok(Observation { items, foreign, reference: None, at: clock.earliest(), resume: None })
     }
 
     /// Lists everything below the prefix: what is wanted, and the names of the rest.

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use repin_provider::{
-    Applied, Capabilities, Documents, Identity, Key, Needs, Observation, Observe, Place, Provider, ReadDocuments,
-    ReadRequest, ReadValue, RequestCounts, Result, Revision, Version, Write, WriteDocument,
+    Applied, Capabilities, DocumentName, Documents, Error, ErrorKind, Frozen, Identity, Key, Needs, Observation,
+    Observe, Place, Provider, ReadDocuments, ReadRequest, ReadValue, RequestCounts, Result, Revision, Secret, Version,
+    Write, WriteDocument,
 };
 
 use crate::Ssm;
@@ -54,11 +55,42 @@ impl Provider for Ssm {
         self.find_documents(request).await
     }
 
+    async fn read_secret_documents(&self, names: &[DocumentName]) -> Result<Vec<Option<Secret>>> {
+        self.secret_documents(names).await
+    }
+
+    /// Refused: parameters are served one by one.
+    async fn freeze(&self, name: &str) -> Result<Frozen> {
+        Err(self.not_together("freeze", name))
+    }
+
+    /// Refused: parameters are served one by one.
+    async fn read_frozen(&self, name: &str) -> Result<Option<Frozen>> {
+        Err(self.not_together("read_frozen", name))
+    }
+
+    /// Refused: parameters are served one by one.
+    async fn serve_frozen(&self, name: &str, _from: Option<&Version>) -> Result<Applied> {
+        Err(self.not_together("serve_frozen", name))
+    }
+
+    /// Refused: parameters are served one by one.
+    async fn retire_frozen(&self, name: &str) -> Result<()> {
+        Err(self.not_together("retire_frozen", name))
+    }
+
     async fn write_document(&self, write: &WriteDocument) -> Result<Option<Version>> {
         self.put_document(write).await
     }
 
     fn requests(&self) -> RequestCounts {
         self.client.counts().snapshot()
+    }
+}
+
+impl Ssm {
+    fn not_together(&self, operation: &'static str, name: &str) -> Error {
+        let message = format!("parameters are served one by one, and there is no set {name:?} of them");
+        Error::new(ErrorKind::Refused, operation, message)
     }
 }

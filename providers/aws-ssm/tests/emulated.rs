@@ -146,7 +146,7 @@ async fn short_and_empty_pages_lose_nothing() {
     for wanted in &keys {
         target.apply(&write(wanted, "one", Put::Create)).await.unwrap();
     }
-    let request = Observe { keys: keys[..5].to_vec(), census: true, resume: None };
+    let request = Observe { keys: keys[..5].to_vec(), census: true, ..Observe::default() };
     let seen = target.observe(request).await.unwrap();
     assert_eq!(seen.foreign.unwrap().len(), 18);
     assert!(seen.items.values().all(|seen| seen.item().is_some()));

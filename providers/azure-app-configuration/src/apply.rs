@@ -18,6 +18,9 @@ impl AppConfiguration {
         let result = match &write.action {
             Action::Put(content, put) => self.put(&native, content, put).await,
             Action::Delete(expected) => self.delete(&native, expected).await,
+            Action::Serve { .. } | Action::Withdraw(_) => {
+                Err(Error::new(ErrorKind::Refused, "serve", "key-values are not served one by one"))
+            }
         };
         result.map_err(|error| error.with_key(&write.key))
     }

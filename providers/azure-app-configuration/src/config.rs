@@ -46,6 +46,15 @@ pub enum Serve {
     Snapshot(String),
 }
 
+impl std::fmt::Display for Serve {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::KeyValues => f.write_str("key-values"),
+            Self::Snapshot(key) => write!(f, "snapshot {key}"),
+        }
+    }
+}
+
 /// Where the credential comes from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use azure_core::http::{ClientOptions, Transport, Url};
 use azure_data_app_configuration::{AppConfigurationClient, AppConfigurationClientOptions, RetryOptions};
-use repin_provider::{Capabilities, Error, ErrorKind, Owner, Rates, Result, Secret};
+use repin_provider::{Capabilities, Error, ErrorKind, Owner, Rates, Result, Secret, Serving};
 
 use crate::client::Store;
 use crate::convert::parse_retention;
@@ -78,6 +78,8 @@ fn capabilities(config: &Config, options: &Options, loopback: bool) -> Result<Ca
     })?;
     Ok(Capabilities {
         provider: "azure-app-configuration",
+        serving: Serving::AtOnce,
+        serve: config.serve.to_string(),
         compare_and_swap: true,
         secrets: false,
         content_types: true,

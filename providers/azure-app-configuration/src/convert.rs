@@ -78,6 +78,7 @@ impl Kept {
             secret: false,
             content_type: self.content_type,
             tags: Some(self.tags),
+            description: self.description,
         }
     }
 

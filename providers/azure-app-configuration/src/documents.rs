@@ -45,6 +45,7 @@ impl AppConfiguration {
             WriteDocument::Replace { name, body, expected } => {
                 self.put_document(name, body, &Put::Replace(expected.clone())).await.map(Some)
             }
+            WriteDocument::CreateSecret { .. } => Err(no_secrets()),
             WriteDocument::Delete { name } => {
                 self.store.delete(&self.names.document(name), Some(self.names.ledger_label()), None).await?;
                 Ok(None)
@@ -67,4 +68,9 @@ impl AppConfiguration {
         let written = self.store.put(&native, Some(self.names.ledger_label()), &content, precondition).await?;
         written.map(|kept| kept.version).ok_or_else(|| unmet(&format!("PUT /kv/{{key}} (document {name})"), put))
     }
+}
+
+/// Makes the error of a document that should be kept as a secret.
+pub(crate) fn no_secrets() -> Error {
+    Error::new(ErrorKind::Refused, "document", "App Configuration keeps no secrets")
 }

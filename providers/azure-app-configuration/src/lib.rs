@@ -14,11 +14,13 @@ mod error;
 mod history;
 mod names;
 mod observe;
+mod snapshot;
 
 use async_trait::async_trait;
 use repin_provider::{
-    Applied, Capabilities, Documents, Identity, Key, Needs, Observation, Observe, Owner, Place, Provider,
-    ReadDocuments, ReadRequest, ReadValue, RequestCounts, Result, Revision, Version, Write, WriteDocument,
+    Applied, Capabilities, DocumentName, Documents, Frozen, Identity, Key, Needs, Observation, Observe, Owner, Place,
+    Provider, ReadDocuments, ReadRequest, ReadValue, RequestCounts, Result, Revision, Secret, Version, Write,
+    WriteDocument,
 };
 
 pub use audit::{audit, audit_settings, audit_total, size};
@@ -80,6 +82,27 @@ impl Provider for AppConfiguration {
 
     async fn read_documents(&self, request: ReadDocuments) -> Result<Documents> {
         self.ledger(request).await
+    }
+
+    /// Refused: App Configuration keeps no secrets.
+    async fn read_secret_documents(&self, _names: &[DocumentName]) -> Result<Vec<Option<Secret>>> {
+        Err(documents::no_secrets())
+    }
+
+    async fn freeze(&self, name: &str) -> Result<Frozen> {
+        self.make_snapshot(name).await
+    }
+
+    async fn read_frozen(&self, name: &str) -> Result<Option<Frozen>> {
+        self.read_snapshot(name).await
+    }
+
+    async fn serve_frozen(&self, name: &str, from: Option<&Version>) -> Result<Applied> {
+        self.refer_to(name, from).await
+    }
+
+    async fn retire_frozen(&self, name: &str) -> Result<()> {
+        self.archive(name).await
     }
 
     async fn write_document(&self, write: &WriteDocument) -> Result<Option<Version>> {

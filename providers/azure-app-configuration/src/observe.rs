@@ -63,7 +63,7 @@ impl AppConfiguration {
                 foreign.push(kept.key);
             }
         }
-        Ok(Observation { items, foreign: Some(foreign), at, resume })
+        Ok(Observation { items, foreign: Some(foreign), reference: None, at, resume })
     }
 }
 

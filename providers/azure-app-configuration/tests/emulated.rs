@@ -67,7 +67,7 @@ async fn create(provider: &AppConfiguration, text: &str, value: &str) -> Version
 
 async fn look(provider: &AppConfiguration, keys: &[&str], resume: Option<Resume>) -> Observation {
     let keys = keys.iter().map(|text| key(text)).collect();
-    provider.observe(Observe { keys, census: false, resume }).await.unwrap()
+    provider.observe(Observe { keys, census: false, resume, ..Observe::default() }).await.unwrap()
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn a_listing_that_breaks_off_is_a_failure() {
     create(&provider, "a", "one").await;
     let refuse = Fault::Refuse { status: 403, code: String::new(), message: String::new(), retry_after_ms: None };
     store.emulator.faults().set(Arc::new(move |_| refuse.clone()));
-    let request = Observe { keys: vec![key("a")], census: false, resume: None };
+    let request = Observe { keys: vec![key("a")], census: false, ..Observe::default() };
     assert_eq!(provider.observe(request).await.unwrap_err().kind, ErrorKind::Denied);
     store.emulator.shutdown().await;
 }

@@ -168,7 +168,7 @@ fn create() -> Write {
 }
 
 fn observe(keys: &[&str]) -> Observe {
-    Observe { keys: keys.iter().map(|text| key(text)).collect(), census: false, resume: None }
+    Observe { keys: keys.iter().map(|text| key(text)).collect(), census: false, ..Observe::default() }
 }
 
 const NEXT: &str = "/kv?after=2&api-version=2026-04-01&key=x";

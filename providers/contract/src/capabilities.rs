@@ -2,11 +2,29 @@
 
 use std::time::Duration;
 
+/// How readers meet what is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serving {
+    /// A put is served at once: readers ask for the latest.
+    AtOnce,
+    /// Readers follow a name of their own to one version of each key: a put is not seen until
+    /// [`Action::Serve`](crate::Action::Serve) moves that name (an SSM label).
+    Apart,
+    /// Readers follow one reference to a frozen set of all keys: puts are not seen until they are frozen and
+    /// [`Provider::serve_frozen`](crate::Provider::serve_frozen) moves the reference (an App Configuration snapshot).
+    Together,
+}
+
 /// What a store can and cannot do; data, so that the planner can be pure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Capabilities {
     /// The provider's name as the file writes it.
     pub provider: &'static str,
+    /// How readers meet what is put.
+    pub serving: Serving,
+    /// The same as the file says it, with the name that readers follow: `latest`, `label live`, `snapshot KEY`. A ledger
+    /// keeps it, since changing it later takes more than another word in the file.
+    pub serve: String,
     /// Whether a write can be conditional on the version it replaces. Where not, a collision is noticed afterwards.
     pub compare_and_swap: bool,
     /// Whether the store keeps secrets encrypted under a key of ours.

@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Resume, Version};
+use crate::{Resume, Secret, Version};
 
 /// The name of a document, below the ledger's own prefix: `head`, `log/000042`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -89,6 +89,15 @@ pub enum WriteDocument {
         body: String,
         /// The version to replace.
         expected: Version,
+    },
+    /// Create it, kept as the store keeps secrets, under the key of the target;
+    /// [`ErrorKind::AlreadyExists`](crate::ErrorKind::AlreadyExists) if it is there. Never among what
+    /// [`ReadDocuments`] answers.
+    CreateSecret {
+        /// The name.
+        name: DocumentName,
+        /// The text.
+        body: Secret,
     },
     /// Delete it; not being there is fine.
     Delete {

@@ -64,11 +64,24 @@ impl Seen {
 #[serde(transparent)]
 pub struct Resume(pub serde_json::Value);
 
+/// Which of a store's versions to look at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum View {
+    /// What readers meet.
+    #[default]
+    Served,
+    /// What the next put would replace: the latest version of each key, or the staged key-values. The same as what is
+    /// served where a put is served at once.
+    Newest,
+}
+
 /// What to look at.
 #[derive(Debug, Clone, Default)]
 pub struct Observe {
     /// The keys wanted: those of the file and those that we own.
     pub keys: Vec<Key>,
+    /// Which versions to look at.
+    pub view: View,
     /// Whether to look at foreign items below the prefix too, at the price of a listing.
     pub census: bool,
     /// What an earlier observation returned.
@@ -82,10 +95,37 @@ pub struct Observation {
     pub items: BTreeMap<Key, Seen>,
     /// Native names below the prefix that were not asked for; `None` where nothing was listed.
     pub foreign: Option<Vec<String>>,
+    /// What readers follow, where all keys are served together ([`Serving::Together`](crate::Serving::Together)) and
+    /// something is there.
+    pub reference: Option<Reference>,
     /// The store's clock when it answered, where it said so.
     pub at: Option<Timestamp>,
     /// To be given to the next [`Observe`].
     pub resume: Option<Resume>,
+}
+
+/// What readers follow to a frozen set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reference {
+    /// The reference's own version.
+    pub version: Version,
+    /// The frozen set that it names; `None` where it holds something else than a reference.
+    pub set: Option<String>,
+    /// The owner tag of the reference.
+    pub owner: Option<String>,
+    /// Whether the set is there and will stay: not archived, not expired, not failed.
+    pub kept: bool,
+}
+
+/// An immutable set of items, made for being served together.
+#[derive(Debug, Clone)]
+pub struct Frozen {
+    /// Its name.
+    pub name: String,
+    /// What it holds, by key; items that are not below the target's prefix are left out.
+    pub items: BTreeMap<Key, Item>,
+    /// Whether it will stay: not archived.
+    pub kept: bool,
 }
 
 /// One past content of a key, newest first in a history.
@@ -120,4 +160,6 @@ pub struct ReadValue {
     pub content_type: Option<String>,
     /// Tags without the owner tag, where the store keeps them with the version.
     pub tags: Option<BTreeMap<String, String>>,
+    /// Description, where the store keeps it with the version.
+    pub description: Option<String>,
 }

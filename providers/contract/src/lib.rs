@@ -23,10 +23,10 @@ mod write;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-pub use capabilities::{Capabilities, Rates};
+pub use capabilities::{Capabilities, Rates, Serving};
 pub use document::{Document, DocumentName, Documents, ReadDocuments, WriteDocument};
 pub use error::{Error, ErrorKind, Outcome, Result, Retry};
-pub use item::{Item, Observation, Observe, ReadValue, Resume, Revision, Seen};
+pub use item::{Frozen, Item, Observation, Observe, ReadValue, Reference, Resume, Revision, Seen, View};
 pub use name::{InvalidName, Key, Owner, Place, TargetName};
 pub use provider::{Identity, Needs, Provider, ReadRequest, RequestCounts};
 pub use value::{Secret, Value};

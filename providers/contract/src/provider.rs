@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::item::ReadValue;
 use crate::{
-    Applied, Capabilities, Documents, Key, Observation, Observe, Place, ReadDocuments, Result, Revision, Version,
-    Write, WriteDocument,
+    Applied, Capabilities, DocumentName, Documents, Frozen, Key, Observation, Observe, Place, ReadDocuments, Result,
+    Revision, Secret, Version, Write, WriteDocument,
 };
 
 /// Requests that left the process, by the store's name of the operation, counted per attempt.
@@ -104,6 +104,39 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// # Errors
     /// Fails as a whole.
     async fn read_documents(&self, request: ReadDocuments) -> Result<Documents>;
+
+    /// Reads documents of the ledger that were created as secrets, decrypting them; one answer for each name, in order,
+    /// `None` for one that is not there.
+    ///
+    /// # Errors
+    /// Fails as a whole; `Refused` where the store keeps no secrets.
+    async fn read_secret_documents(&self, names: &[DocumentName]) -> Result<Vec<Option<Secret>>>;
+
+    /// Makes an immutable set of everything that is put now, under a new name, waits until it is whole, and returns
+    /// what it holds ([`Serving::Together`](crate::Serving::Together) only). Readers see nothing of it.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where the name is taken, `Refused` where it cannot be made.
+    async fn freeze(&self, name: &str) -> Result<Frozen>;
+
+    /// Reads a frozen set; `None` where there is none of that name (any more). An unfinished one is waited for.
+    ///
+    /// # Errors
+    /// Fails as a whole.
+    async fn read_frozen(&self, name: &str) -> Result<Option<Frozen>>;
+
+    /// Serves a frozen set: one conditional write of the reference, which then carries our owner tag. `from` is the
+    /// reference's version, `None` to create it. A set that would vanish (archived) is first made to stay.
+    ///
+    /// # Errors
+    /// `Conflict` or `AlreadyExists` where the reference is at another version, `NotFound` where the set is gone.
+    async fn serve_frozen(&self, name: &str, from: Option<&Version>) -> Result<Applied>;
+
+    /// Lets go of a frozen set that nothing needs any more; not being there is fine.
+    ///
+    /// # Errors
+    /// Fails where the store does.
+    async fn retire_frozen(&self, name: &str) -> Result<()>;
 
     /// Writes one document of the ledger and returns its version (`None` after a delete).
     ///

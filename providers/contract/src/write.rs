@@ -20,7 +20,8 @@ pub enum Tier {
 
 /// Everything that a store should hold under one key.
 ///
-/// A put replaces the whole item, so what is to be preserved must be given again.
+/// A put replaces the whole item, so what is to be preserved must be given again. Tags are the exception where a store
+/// keeps them beside the versions (SSM): there none given means that those which are there stay.
 #[derive(Debug, Clone)]
 pub struct Content {
     /// The value; a [`Value::Secret`] goes to the store's encrypted form.
@@ -49,7 +50,21 @@ pub enum Put {
 pub enum Action {
     /// Put a content.
     Put(Content, Put),
-    /// Delete the item, if it is still at this version as far as the store can tell.
+    /// Serve a version that is there already, in place of the one that is served now ([`Serving::Apart`] only).
+    ///
+    /// [`Serving::Apart`]: crate::Serving::Apart
+    Serve {
+        /// The version to serve.
+        version: Version,
+        /// The version that readers meet now; `None` if they meet none.
+        from: Option<Version>,
+    },
+    /// Serve this version no more and leave the item ([`Serving::Apart`] only): readers meet nothing.
+    ///
+    /// [`Serving::Apart`]: crate::Serving::Apart
+    Withdraw(Version),
+    /// Delete the item, if it is still at this version as far as the store can tell. Where puts are not served at once
+    /// it is the newest version that counts.
     Delete(Version),
 }
 

@@ -170,7 +170,7 @@ async fn a_census_walks_empty_pages_and_confirms_what_it_misses() {
     ]);
     let target = script.target_with(|config| config.ledger_prefix = "/ai/prod/l".into(), |_| {}).await;
     let keys = vec![key("a"), key("late"), key("gone")];
-    let seen = target.observe(Observe { keys, census: true, resume: None }).await.unwrap();
+    let seen = target.observe(Observe { keys, census: true, ..Observe::default() }).await.unwrap();
     assert_eq!(seen.foreign.unwrap(), ["/ai/prod/x/y"]);
     assert!(seen.items[&key("late")].item().is_some() && matches!(seen.items[&key("gone")], Seen::Absent));
     assert_eq!(script.sent()[3].body["Names"], json!(["/ai/prod/gone", "/ai/prod/late"]));
@@ -181,7 +181,7 @@ async fn a_listing_that_goes_round_is_an_error() {
     let page = || ok(json!({ "Parameters": [], "NextToken": "again" }));
     let script = Script::new([page(), page(), page()]);
     let target = script.target().await;
-    let error = target.observe(Observe { keys: Vec::new(), census: true, resume: None }).await.unwrap_err();
+    let error = target.observe(Observe { keys: Vec::new(), census: true, ..Observe::default() }).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unexpected);
     assert_eq!(script.sent().len(), 2);
 }

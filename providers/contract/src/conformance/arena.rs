@@ -169,7 +169,7 @@ pub(super) async fn delete(provider: &dyn Provider, key: &Key, expected: &Versio
 
 /// Observes keys with nothing remembered and no census.
 pub(super) async fn look(provider: &dyn Provider, keys: &[Key]) -> StoreResult<Observation> {
-    provider.observe(Observe { keys: keys.to_vec(), census: false, resume: None }).await
+    provider.observe(Observe { keys: keys.to_vec(), census: false, ..Observe::default() }).await
 }
 
 pub(super) async fn read(
