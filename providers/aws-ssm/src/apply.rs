@@ -67,6 +67,7 @@ impl Ssm {
         };
         let name = self.name_of(key);
         self.refuse_downgrade(key, &name, content).await?;
+        self.ensure_tags(key, &name, content).await?;
         let tier = self.tier(&name, content);
         let answer = match self.put(key, &name, content, tier, true).await {
             // The tier of a parameter costs a slow call to see, so it is found out this way: a definite no, once.

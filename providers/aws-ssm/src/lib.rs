@@ -19,6 +19,7 @@ mod pace;
 mod preflight;
 mod provider;
 mod retry;
+mod tags;
 mod transport;
 
 pub use audit::{audit, audit_count, audit_settings};

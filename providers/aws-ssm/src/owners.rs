@@ -1,5 +1,7 @@
 //! Owner tags of parameters: one request each, since no read answers tags.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_ssm::types::ResourceTypeForTagging;
 use futures::{StreamExt, TryStreamExt, stream};
 use repin_provider::{ErrorKind, Key, Result};
@@ -18,6 +20,11 @@ impl Ssm {
     }
 
     async fn owner_tag(&self, key: &Key) -> Result<Option<String>> {
+        Ok(self.list_tags(key).await?.and_then(|mut tags| tags.remove(OWNER_TAG)))
+    }
+
+    /// Reads every tag of a parameter, the owner's too; `None` where the parameter is not there.
+    pub(crate) async fn list_tags(&self, key: &Key) -> Result<Option<BTreeMap<String, String>>> {
         self.client.turn(Category::Tags).await;
         let sent = self
             .client
@@ -31,7 +38,7 @@ impl Ssm {
         match sent.map_err(|error| call.failed(error)) {
             Ok(answer) => {
                 let tags = answer.tag_list.unwrap_or_default();
-                Ok(tags.into_iter().find(|tag| tag.key == OWNER_TAG).map(|tag| tag.value))
+                Ok(Some(tags.into_iter().map(|tag| (tag.key, tag.value)).collect()))
             }
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),

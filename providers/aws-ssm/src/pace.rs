@@ -19,7 +19,7 @@ pub(crate) enum Category {
     Put,
     /// DeleteParameter.
     Delete,
-    /// ListTagsForResource.
+    /// ListTagsForResource, AddTagsToResource and RemoveTagsFromResource.
     Tags,
 }
 

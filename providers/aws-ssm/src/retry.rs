@@ -8,12 +8,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_ssm::operation::add_tags_to_resource::AddTagsToResourceError;
 use aws_sdk_ssm::operation::delete_parameter::DeleteParameterError;
 use aws_sdk_ssm::operation::get_parameter_history::GetParameterHistoryError;
 use aws_sdk_ssm::operation::get_parameters::GetParametersError;
 use aws_sdk_ssm::operation::get_parameters_by_path::GetParametersByPathError;
+use aws_sdk_ssm::operation::label_parameter_version::LabelParameterVersionError;
 use aws_sdk_ssm::operation::list_tags_for_resource::ListTagsForResourceError;
 use aws_sdk_ssm::operation::put_parameter::PutParameterError;
+use aws_sdk_ssm::operation::remove_tags_from_resource::RemoveTagsFromResourceError;
+use aws_sdk_ssm::operation::unlabel_parameter_version::UnlabelParameterVersionError;
 use aws_smithy_runtime_api::client::interceptors::context::{Error, InterceptorContext};
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -136,13 +140,21 @@ fn spread() -> f64 {
 
 /// Returns the code of a service's answer, and the quota that the request counted against.
 fn code_of(error: &Error) -> Option<(Category, &str)> {
-    let put = code_as::<PutParameterError>(error).or_else(|| code_as::<GetParameterHistoryError>(error));
+    let put = code_as::<PutParameterError>(error)
+        .or_else(|| code_as::<GetParameterHistoryError>(error))
+        .or_else(|| code_as::<LabelParameterVersionError>(error))
+        .or_else(|| code_as::<UnlabelParameterVersionError>(error));
     let get = || code_as::<GetParametersError>(error).or_else(|| code_as::<GetParametersByPathError>(error));
     let delete = || code_as::<DeleteParameterError>(error);
+    let tags = || {
+        code_as::<ListTagsForResourceError>(error)
+            .or_else(|| code_as::<AddTagsToResourceError>(error))
+            .or_else(|| code_as::<RemoveTagsFromResourceError>(error))
+    };
     put.map(|code| (Category::Put, code))
         .or_else(|| get().map(|code| (Category::Get, code)))
         .or_else(|| delete().map(|code| (Category::Delete, code)))
-        .or_else(|| code_as::<ListTagsForResourceError>(error).map(|code| (Category::Tags, code)))
+        .or_else(|| tags().map(|code| (Category::Tags, code)))
 }
 
 fn code_as<E>(error: &Error) -> Option<&str>

@@ -1,6 +1,7 @@
 //! Stories that need a store with a state: faults, quotas, odd pages, a moved clock.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -136,6 +137,55 @@ async fn disable(emulator: &Emulator) {
     let kms = aws_sdk_kms::Client::from_conf(config);
     let key = kms.describe_key().key_id(KEY).send().await.unwrap().key_metadata.unwrap();
     kms.disable_key().key_id(key.key_id).send().await.unwrap();
+}
+
+/// Connects the official client as whoever looks from outside.
+fn outsider(emulator: &Emulator) -> aws_sdk_ssm::Client {
+    let credentials =
+        Credentials::new(emulator.access_key_id(), emulator.secret_access_key(), None, None, "an administrator");
+    let config = aws_sdk_ssm::Config::builder()
+        .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
+        .region(aws_config::Region::new(REGION))
+        .endpoint_url(emulator.aws_endpoint())
+        .credentials_provider(credentials)
+        .build();
+    aws_sdk_ssm::Client::from_conf(config)
+}
+
+async fn tags(emulator: &Emulator, name: &str) -> BTreeMap<String, String> {
+    let kind = aws_sdk_ssm::types::ResourceTypeForTagging::Parameter;
+    let request = outsider(emulator).list_tags_for_resource().resource_type(kind).resource_id(name);
+    let answer = request.send().await.unwrap();
+    answer.tag_list.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect()
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[tokio::test]
+async fn tags_follow_the_file_and_the_owner_stays() {
+    let emulator = emulator(|_| {}).await;
+    let target = target(&emulator, |_| {}).await;
+    let wanted = key("tagged");
+    let tagged = |tags: &[(&str, &str)], put| {
+        let value = Value::Plain("one".into());
+        let content = Content { value, content_type: None, tags: pairs(tags), description: None, tier: None };
+        Write { key: wanted.clone(), action: Action::Put(content, put) }
+    };
+    let replace = |number: &str| Put::Replace(Version::new(number, None));
+    let owner = ("repin:owner", "assistant");
+    target.apply(&tagged(&[("team", "ml"), ("stage", "a"), ("old", "1")], Put::Create)).await.unwrap();
+    target.apply(&tagged(&[("team", "ml"), ("stage", "b"), ("new", "2")], replace("1"))).await.unwrap();
+    let after = pairs(&[owner, ("team", "ml"), ("stage", "b"), ("new", "2")]);
+    assert_eq!(tags(&emulator, "/ai/tagged").await, after);
+    // The same again changes nothing, and none given leaves them.
+    target.apply(&tagged(&[("team", "ml"), ("stage", "b"), ("new", "2")], replace("2"))).await.unwrap();
+    target.apply(&tagged(&[], replace("3"))).await.unwrap();
+    assert_eq!(tags(&emulator, "/ai/tagged").await, after);
+    let requests = target.requests();
+    let counts = ["ListTagsForResource", "AddTagsToResource", "RemoveTagsFromResource"].map(|name| requests[name]);
+    assert_eq!(counts, [2, 1, 1]);
 }
 
 #[tokio::test]

@@ -58,6 +58,11 @@ fn put(version: i64) -> Answer {
     ok(json!({ "Version": version, "Tier": "Standard" }))
 }
 
+/// The tags of [`content`], as the store lists them.
+fn tagged() -> Answer {
+    ok(json!({ "TagList": [{ "Key": "repin:owner", "Value": "assistant-prod" }, { "Key": "team", "Value": "ml" }] }))
+}
+
 fn operations(script: &Script) -> Vec<String> {
     script.sent().into_iter().map(|sent| sent.operation).collect()
 }
@@ -99,7 +104,7 @@ async fn a_refused_put_is_repeated_after_a_second() {
 
 #[tokio::test(start_paused = true)]
 async fn a_throttled_put_is_repeated_until_it_is_taken_or_hopeless() {
-    let script = Script::new([no(400, "ThrottlingException", "Rate exceeded"), put(8)]);
+    let script = Script::new([tagged(), no(400, "ThrottlingException", "Rate exceeded"), put(8)]);
     let target = script.target().await;
     let applied = target.apply(&replace(secret(), "7")).await.unwrap();
     assert_eq!((applied.version.unwrap().id.as_str(), applied.buried), ("8", None));
@@ -208,12 +213,47 @@ async fn a_create_says_everything_and_leaves_nothing_to_defaults() {
 
 #[tokio::test]
 async fn a_replacement_sends_no_tags_and_notices_what_it_buried() {
-    let script = Script::new([put(9)]);
+    let script = Script::new([tagged(), put(9)]);
     let target = script.target().await;
     let applied = target.apply(&replace(secret(), "7")).await.unwrap();
     assert_eq!((applied.version.unwrap().id.as_str(), applied.buried.unwrap().id.as_str()), ("9", "8"));
-    let body = &script.sent()[0].body;
+    assert_eq!(operations(&script), ["ListTagsForResource", "PutParameter"]);
+    let body = &script.sent()[1].body;
     assert_eq!((&body["Overwrite"], &body["Tags"]), (&json!(true), &Json::Null));
+}
+
+#[tokio::test]
+async fn tags_are_changed_before_the_put_and_only_where_they_differ() {
+    let there = ok(json!({ "TagList": [{ "Key": "repin:owner", "Value": "assistant-prod" },
+        { "Key": "team", "Value": "other" }, { "Key": "old", "Value": "x" }, { "Key": "aws:stack", "Value": "s" }] }));
+    let script = Script::new([there, ok(json!({})), ok(json!({})), put(8)]);
+    script.target().await.apply(&replace(secret(), "7")).await.unwrap();
+    let expected =
+        ["ListTagsForResource", "RemoveTagsFromResource", "AddTagsToResource", "PutParameter"].map(str::to_owned);
+    assert_eq!(operations(&script), expected);
+    let of = |more: Json| {
+        let mut body = json!({ "ResourceType": "Parameter", "ResourceId": "/ai/prod/chat/config" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    assert_eq!(script.sent()[1].body, of(json!({ "TagKeys": ["old"] })));
+    assert_eq!(script.sent()[2].body, of(json!({ "Tags": [{ "Key": "team", "Value": "ml" }] })));
+}
+
+#[tokio::test]
+async fn a_content_without_tags_leaves_them_alone() {
+    let script = Script::new([put(8)]);
+    let untagged = Content { tags: Default::default(), ..secret() };
+    script.target().await.apply(&replace(untagged, "7")).await.unwrap();
+    assert_eq!(operations(&script), ["PutParameter"]);
+}
+
+#[tokio::test]
+async fn what_is_gone_is_not_created_without_its_tags() {
+    let script = Script::new([no(400, "InvalidResourceId", "")]);
+    let error = script.target().await.apply(&replace(secret(), "7")).await.unwrap_err();
+    assert_eq!((error.kind, error.outcome), (ErrorKind::Conflict, Outcome::NotDone), "{error}");
+    assert_eq!(operations(&script), ["ListTagsForResource"]);
 }
 
 #[tokio::test]
@@ -231,11 +271,13 @@ async fn plain_text_never_takes_the_place_of_a_secret() {
 async fn a_parameter_that_is_advanced_stays_so() {
     let refusal = "You can't downgrade a parameter from the advanced-parameter tier to the standard-parameter tier.";
     let advanced = || ok(json!({ "Version": 8, "Tier": "Advanced" }));
-    let script = Script::new([no(400, "ValidationException", refusal), advanced(), advanced()]);
+    let script = Script::new([tagged(), no(400, "ValidationException", refusal), advanced(), tagged(), advanced()]);
     let target = script.target().await;
     target.apply(&replace(secret(), "7")).await.unwrap();
     target.apply(&replace(secret(), "7")).await.unwrap();
-    let tiers: Vec<Json> = script.sent().iter().map(|sent| sent.body["Tier"].clone()).collect();
+    let sent = script.sent();
+    let puts = sent.iter().filter(|sent| sent.operation == "PutParameter");
+    let tiers: Vec<Json> = puts.map(|sent| sent.body["Tier"].clone()).collect();
     assert_eq!(tiers, ["Standard", "Advanced", "Advanced"]);
 }
 
@@ -385,7 +427,7 @@ async fn a_deleted_name_is_created_again_once_the_store_has_cleaned_up() {
 #[tokio::test(start_paused = true)]
 async fn a_late_read_is_asked_again_and_not_taken_for_drift() {
     let at = |version| found(&[parameter("/ai/prod/chat/config", version, "SecureString")]);
-    let script = Script::new([put(8), at(7), at(7), at(8)]);
+    let script = Script::new([tagged(), put(8), at(7), at(7), at(8)]);
     let target = script.target_with(|_| {}, |options| options.read_lag = Some(Duration::from_secs(10))).await;
     target.apply(&replace(secret(), "7")).await.unwrap();
     let seen = target.observe(Observe { keys: vec![key("chat/config")], ..Observe::default() }).await.unwrap();
