@@ -15,6 +15,10 @@ impl AppConfiguration {
             let message = format!("keys below {LEDGER_ROOT} hold the ledger");
             return Err(Error::new(ErrorKind::Refused, "PUT /kv/{key}", message).with_key(&write.key));
         }
+        if self.names.reference() == Some(native.as_str()) {
+            let message = "this key is that of the snapshot reference";
+            return Err(Error::new(ErrorKind::Refused, "PUT /kv/{key}", message).with_key(&write.key));
+        }
         let result = match &write.action {
             Action::Put(content, put) => self.put(&native, content, put).await,
             Action::Delete(expected) => self.delete(&native, expected).await,
@@ -31,7 +35,7 @@ impl AppConfiguration {
             Put::Create => Precondition::Absent,
             Put::Replace(expected) => Precondition::Etag(expected.id.clone()),
         };
-        match self.store.put(native, self.names.label(), &wire, precondition).await? {
+        match self.store.put(native, self.names.written_label(), &wire, precondition).await? {
             Some(kept) => Ok(Applied { version: Some(kept.version), buried: None }),
             None => Err(unmet("PUT /kv/{key}", put)),
         }
@@ -40,11 +44,11 @@ impl AppConfiguration {
     async fn delete(&self, native: &str, expected: &Version) -> Result<Applied> {
         let gone = Applied { version: None, buried: None };
         let precondition = Some(Precondition::Etag(expected.id.clone()));
-        if self.store.delete(native, self.names.label(), precondition).await? {
+        if self.store.delete(native, self.names.written_label(), precondition).await? {
             return Ok(gone);
         }
         // 412 says the same of an item that changed and of one that is gone already.
-        match self.store.get(native, self.names.label()).await? {
+        match self.store.get(native, self.names.written_label()).await? {
             None => Ok(gone),
             Some(there) => {
                 Err(changed("DELETE /kv/{key}", expected).with_hint(format!("it is at {} now", there.version)))

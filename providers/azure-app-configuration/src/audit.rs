@@ -5,6 +5,7 @@
 
 use repin_provider::{Content, Key, Owner, Refusal};
 
+use crate::names::{LEDGER_ROOT, STAGING, joined_prefix, reference_name, written_label};
 use crate::{Config, CredentialKind, SecretSource, Serve};
 
 /// The largest key-value in bytes: key, label, content type, value, tags and other metadata together.
@@ -15,13 +16,14 @@ const MAX_SNAPSHOT: usize = 1024 * 1024;
 const MAX_NAME: usize = 256;
 /// The tag that says whose an item is; it is always there and counts.
 const OWNER_TAG: &str = "repin:owner";
-/// What keys of the ledger begin with.
-const LEDGER: &str = ".repin/";
 /// What keys of feature flags begin with; readers list flags by it (concept page on feature flags; `featureFlagPrefix`
 /// of @azure/app-configuration 1.12.1).
-const FLAGS: &str = ".appconfig.featureflag/";
+pub(crate) const FLAGS: &str = ".appconfig.featureflag/";
 /// The media type of a feature flag.
 const FLAG_TYPE: &str = "application/vnd.microsoft.appconfig.ff+json";
+
+/// What marks the content type of a snapshot reference (concept page on snapshot references, 2026-03).
+const REFERENCE_PROFILE: &str = "https://azconfig.io/mime-profiles/snapshot-ref";
 
 /// Returns everything about one entry that the store would refuse, or would keep differently from what was meant.
 pub fn audit(config: &Config, key: &Key, content: &Content) -> Vec<Refusal> {
@@ -33,7 +35,10 @@ pub fn audit(config: &Config, key: &Key, content: &Content) -> Vec<Refusal> {
             "drop the separator at the start of the key; the target's own is joined to it",
         ));
     }
-    refusals.extend(audit_flag(config, &name, content));
+    match reference_name(config) {
+        Some(reference) => refusals.extend(audit_frozen(&reference, &name, content)),
+        None => refusals.extend(audit_flag(config, &name, content)),
+    }
     refusals.extend(audit_tags(content));
     if content.value.is_secret() {
         refusals.push(refusal(
@@ -65,7 +70,7 @@ pub fn audit(config: &Config, key: &Key, content: &Content) -> Vec<Refusal> {
 pub fn size(config: &Config, key: &Key, content: &Content) -> usize {
     let tags: usize = content.tags.iter().map(|(name, value)| name.len() + value.len()).sum();
     native_name(config, key).len()
-        + config.label.as_ref().map_or(0, String::len)
+        + written_label(config).map_or(0, |label| label.len())
         + content.content_type.as_ref().map_or(0, String::len)
         + content.description.as_ref().map_or(0, String::len)
         + content.value.expose().len()
@@ -114,9 +119,33 @@ pub fn audit_settings(config: &Config) -> Vec<(&'static str, Refusal)> {
             "leave `label` out for key-values without one",
         );
         check("label", label == "repin", "this label is the ledger's", "choose another");
+        check(
+            "label",
+            label.ends_with(STAGING),
+            "labels that end in `~staging` are for what is staged for a snapshot",
+            "choose another",
+        );
     }
-    if let Serve::Snapshot(key) = &config.serve {
-        check("serve", Key::parse(key).is_err() || key.contains('%'), "this cannot be a key", "for example `release`");
+    if let (Serve::Snapshot(key), Some(reference)) = (&config.serve, reference_name(config)) {
+        check(
+            "serve",
+            Key::parse(key).is_err() || key.contains('%') || flaw(&reference) || matches!(&*reference, "." | ".."),
+            "this cannot be a key",
+            "for example `release`",
+        );
+        check(
+            "serve",
+            reference.starts_with(LEDGER_ROOT) || reference.starts_with(FLAGS),
+            "keys that begin so have a meaning of their own",
+            "for example `release`",
+        );
+        let staged = written_label(config).unwrap_or_default();
+        check(
+            "label",
+            staged.chars().count() > MAX_NAME && !config.label.as_deref().is_some_and(flaw),
+            "with `~staging`, under which a snapshot target stages, the label has more than 256 characters",
+            "shorten it",
+        );
     }
     check(
         "credential",
@@ -144,7 +173,7 @@ fn refusal(message: impl Into<String>, hint: impl Into<String>) -> Refusal {
 }
 
 fn native_name(config: &Config, key: &Key) -> String {
-    if config.prefix.is_empty() { key.to_string() } else { format!("{}{}{key}", config.prefix, config.separator) }
+    format!("{}{key}", joined_prefix(config))
 }
 
 fn audit_key(name: &str) -> Vec<Refusal> {
@@ -162,10 +191,33 @@ fn audit_key(name: &str) -> Vec<Refusal> {
             "shorten the key or the prefix",
         ));
     }
-    if name.starts_with(LEDGER) {
+    if name.starts_with(LEDGER_ROOT) {
         refusals.push(refusal("keys that begin with \".repin/\" are the ledger's", "rename the entry"));
     }
     refusals
+}
+
+/// Refuses what readers would not find in a snapshot, or would find in place of the reference to it.
+fn audit_frozen(reference: &str, name: &str, content: &Content) -> Option<Refusal> {
+    let kind = content.content_type.as_deref().unwrap_or_default();
+    if name == reference {
+        Some(refusal(
+            format!("`{reference}` is the snapshot reference that readers follow (`serve: {{ snapshot }}`)"),
+            "rename the entry, or choose another key for the reference",
+        ))
+    } else if is_flag(content) || name.starts_with(FLAGS) {
+        Some(refusal(
+            "readers ignore feature flags inside a snapshot",
+            "send it, by `targets`, to a second target of this store with `serve: key-values`",
+        ))
+    } else if kind.to_ascii_lowercase().contains(REFERENCE_PROFILE) {
+        Some(refusal(
+            "readers do not follow a snapshot reference inside a snapshot",
+            "send it, by `targets`, to a second target of this store with `serve: key-values`",
+        ))
+    } else {
+        None
+    }
 }
 
 /// Refuses a flag that no reader would find, and what readers would take for a flag and find none.
@@ -385,6 +437,55 @@ mod tests {
         let env = |name: &str| Some(SecretSource::Env(name.into()));
         assert!(fields(Config { connection_string: env("AZ_CS"), ..by_string.clone() }).is_empty());
         assert_eq!(fields(Config { connection_string: env("Endpoint=x"), ..by_string }), ["connection_string"]);
+    }
+
+    #[test]
+    fn a_snapshot_takes_only_what_readers_find_in_it() {
+        let snapshots = Config { serve: Serve::Snapshot("release".into()), ..config() };
+        refuses(&snapshots, "release", &content("x"), "`assistant/release` is the snapshot reference");
+        assert!(found(&snapshots, "release/notes", &content("x")).is_empty());
+        assert!(found(&config(), "release", &content("x")).is_empty());
+        let flag = Content {
+            content_type: Some("application/vnd.microsoft.appconfig.ff+json;charset=utf-8".into()),
+            ..content(r#"{"id":"beta"}"#)
+        };
+        refuses(&snapshots, "flags/beta", &flag, "ignore feature flags inside a snapshot");
+        let root = Config { prefix: String::new(), ..snapshots.clone() };
+        refuses(&root, ".appconfig.featureflag/beta", &flag, "ignore feature flags inside a snapshot");
+        let hint = audit(&root, &Key::parse(".appconfig.featureflag/beta").expect("a key"), &flag)[0].hint.clone();
+        assert!(hint.is_some_and(|hint| hint.contains("`serve: key-values`")));
+        let nested = Content {
+            content_type: Some("application/json; profile=\"https://azconfig.io/mime-profiles/Snapshot-Ref\"".into()),
+            ..content(r#"{"snapshot_name":"a"}"#)
+        };
+        refuses(&snapshots, "more", &nested, "do not follow a snapshot reference inside a snapshot");
+        assert!(found(&config(), "more", &nested).is_empty());
+    }
+
+    #[test]
+    fn what_is_staged_has_a_longer_label() {
+        let key = Key::parse("a").expect("a key");
+        let snapshots = Config { serve: Serve::Snapshot("release".into()), ..config() };
+        assert_eq!(size(&snapshots, &key, &content("x")), size(&config(), &key, &content("x")) + "~staging".len());
+    }
+
+    #[test]
+    fn a_reference_and_its_staging_need_room() {
+        let fields = |config: Config| audit_settings(&config).into_iter().map(|(field, _)| field).collect::<Vec<_>>();
+        let snapshots = |key: &str| Config { serve: Serve::Snapshot(key.into()), ..config() };
+        assert!(fields(snapshots("release")).is_empty());
+        for key in ["", "/a", "a%b", &"k".repeat(250)] {
+            assert_eq!(fields(snapshots(key)), ["serve"], "{key}");
+        }
+        for key in [".repin/x", ".appconfig.featureflag/x"] {
+            assert_eq!(fields(Config { prefix: String::new(), ..snapshots(key) }), ["serve"], "{key}");
+        }
+        let label = |length: usize| Config { label: Some("l".repeat(length)), ..snapshots("release") };
+        assert!(fields(label(248)).is_empty());
+        assert_eq!(fields(label(249)), ["label"]);
+        assert_eq!(fields(label(257)), ["label"]);
+        assert!(fields(Config { serve: Serve::KeyValues, ..label(249) }).is_empty());
+        assert_eq!(fields(Config { label: Some("prod~staging".into()), ..config() }), ["label"]);
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use azure_data_app_configuration::{
-    AppConfigurationClient, Conditional, DeleteKeyValueOptions, ErrorKind, GetKeyValueOptions, KeyValueContent,
-    KeyValueSelector, NextLink, PageOptions, Precondition, PutKeyValueOptions,
+    AppConfigurationClient, Conditional, DeleteKeyValueOptions, ErrorKind, GetKeyValueOptions, KeyValue,
+    KeyValueContent, KeyValueSelector, NextLink, PageOptions, Pager, Precondition, PutKeyValueOptions, Response,
+    Result as ClientResult, Snapshot, SnapshotContent, SnapshotWaitOptions,
 };
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
@@ -26,6 +28,8 @@ pub(crate) struct Store {
     pub(crate) client: AppConfigurationClient,
     pub(crate) counter: Counter,
     pub(crate) context: Context,
+    /// How often to ask whether a snapshot is made; `None` asks when the store says.
+    pub(crate) poll: Option<Duration>,
 }
 
 /// One page of a listing, with what makes the next look at it cheap.
@@ -150,24 +154,167 @@ impl Store {
         }
     }
 
-    /// Lists revisions, page by page, until all were seen, `each` has enough, or `pages` were read.
+    /// Lists key-values, page by page, until `each` has enough or `pages` were read. Tells whether there is nothing left
+    /// to look for: `each` had enough, or the list came to its end.
+    pub(crate) async fn walk(
+        &self,
+        selector: &KeyValueSelector,
+        pages: usize,
+        each: &mut (dyn FnMut(Kept) -> ControlFlow<()> + Send),
+    ) -> Result<bool> {
+        let pager = self.client.list_key_values(selector, None).map_err(|error| self.context.error(error, None))?;
+        self.drain(pager, LIST, pages, each).await
+    }
+
+    /// Lists revisions, page by page, until all were seen or `each` has enough.
     pub(crate) async fn revisions(
         &self,
         selector: &KeyValueSelector,
-        pages: Option<usize>,
         each: &mut (dyn FnMut(Kept) -> ControlFlow<()> + Send),
     ) -> Result<()> {
         let pager = self.client.list_revisions(selector, None).map_err(|error| self.context.error(error, None))?;
-        let mut pages = pager.into_pages().take(pages.unwrap_or(usize::MAX));
+        self.drain(pager, REVISIONS, usize::MAX, each).await.map(|_| ())
+    }
+
+    async fn drain(
+        &self,
+        pager: Pager<KeyValue>,
+        operation: &str,
+        pages: usize,
+        each: &mut (dyn FnMut(Kept) -> ControlFlow<()> + Send),
+    ) -> Result<bool> {
+        let mut pages = pager.into_pages().take(pages);
+        let mut ended = false;
         while let Some(page) = pages.try_next().await.map_err(|error| self.context.error(error, None))? {
+            ended = page.next.is_none();
             for item in page.items {
-                if each(Kept::from_wire(item, REVISIONS)?).is_break() {
-                    return Ok(());
+                if each(Kept::from_wire(item, operation)?).is_break() {
+                    return Ok(true);
                 }
             }
         }
-        Ok(())
+        Ok(ended)
     }
+}
+
+/// What a look at one thing found.
+#[derive(Debug)]
+pub(crate) enum Found<T> {
+    /// It still has the etag that was remembered.
+    Unchanged,
+    /// This is what it is now.
+    Now(T),
+    /// There is no such thing.
+    Gone,
+}
+
+/// A look at one thing, and the store's clock when it answered.
+#[derive(Debug)]
+pub(crate) struct Look<T> {
+    pub(crate) found: Found<T>,
+    pub(crate) at: Option<Timestamp>,
+}
+
+impl Store {
+    /// Looks at one key-value; with an etag, only whether it still has it.
+    pub(crate) async fn look(&self, native: &str, label: Option<&str>, etag: Option<&str>) -> Result<Look<Kept>> {
+        let options = Some(GetKeyValueOptions { label: label.map(str::to_owned), ..Default::default() });
+        let answer = match etag {
+            Some(etag) => self.client.get_key_value_if_changed(native, etag, options).await,
+            None => self.client.get_key_value(native, options).await.map(Conditional::Modified),
+        };
+        let Look { found, at } = self.looked(answer)?;
+        let found = match found {
+            Found::Now(item) => Found::Now(Kept::from_wire(item, GET)?),
+            Found::Unchanged => Found::Unchanged,
+            Found::Gone => Found::Gone,
+        };
+        Ok(Look { found, at })
+    }
+
+    /// Looks at one snapshot; with an etag, only whether it still has it.
+    pub(crate) async fn look_at_snapshot(&self, name: &str, etag: Option<&str>) -> Result<Look<Snapshot>> {
+        let answer = match etag {
+            Some(etag) => self.client.get_snapshot_if_changed(name, etag, None).await,
+            None => self.client.get_snapshot(name, None).await.map(Conditional::Modified),
+        };
+        self.looked(answer)
+    }
+
+    fn looked<T>(&self, answer: ClientResult<Conditional<Response<T>>>) -> Result<Look<T>> {
+        let (found, date) = match answer {
+            Ok(Conditional::NotModified(answer)) => (Found::Unchanged, answer.meta.date),
+            Ok(Conditional::Modified(answer)) => {
+                let date = answer.meta.date;
+                (Found::Now(answer.into_model()), date)
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => (Found::Gone, error.date()),
+            Err(error) => return Err(self.context.error(error, None)),
+        };
+        Ok(Look { found, at: date.and_then(timestamp) })
+    }
+
+    /// Begins to make a snapshot and returns it as it is now.
+    ///
+    /// A repetition that finds the name taken takes the snapshot for its own where `is_ours` says so: names are made
+    /// for one attempt.
+    pub(crate) async fn begin_snapshot(
+        &self,
+        name: &str,
+        content: &SnapshotContent,
+        is_ours: impl Fn(&Snapshot) -> bool,
+    ) -> Result<Snapshot> {
+        let (result, tries) = attempts(self.client.begin_create_snapshot(name, content, None)).await;
+        let error = match result {
+            Ok(response) => return Ok(response.into_model()),
+            Err(error) => error,
+        };
+        if error.kind() == ErrorKind::AlreadyExists && tries > 1 {
+            let there =
+                self.look_at_snapshot(name, None).await.map_err(|error| error.with_outcome(Outcome::Unknown))?;
+            if let Found::Now(snapshot) = there.found
+                && is_ours(&snapshot)
+            {
+                return Ok(snapshot);
+            }
+        }
+        Err(self.context.error(error, None))
+    }
+
+    /// Waits until a snapshot is made; `None` if it is gone.
+    pub(crate) async fn await_snapshot(&self, name: &str) -> Result<Option<Snapshot>> {
+        let options = SnapshotWaitOptions { poll_interval: self.poll, ..Default::default() };
+        match self.client.wait_for_snapshot(name, Some(options)).await {
+            Ok(response) => Ok(Some(response.into_model())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.context.error(error, None)),
+        }
+    }
+
+    /// Archives a snapshot or makes it ready again.
+    pub(crate) async fn change_snapshot(&self, name: &str, keep: bool) -> Result<Changed> {
+        let result = match keep {
+            true => self.client.recover_snapshot(name, None).await,
+            false => self.client.archive_snapshot(name, None).await,
+        };
+        match result {
+            Ok(_) => Ok(Changed::Done),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Changed::Gone),
+            Err(error) if error.kind() == ErrorKind::InvalidState => Ok(Changed::Unfinished),
+            Err(error) => Err(self.context.error(error, None)),
+        }
+    }
+}
+
+/// What came of a change to a snapshot's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Changed {
+    /// It has the status asked for.
+    Done,
+    /// There is no such snapshot.
+    Gone,
+    /// It is still being made, or that failed.
+    Unfinished,
 }
 
 /// The way through the pages of a list, which must come to an end.

@@ -14,7 +14,10 @@ use crate::credential::{Chain, mend};
 use crate::documents::MAX_DOCUMENT;
 use crate::error::Context;
 use crate::names::Names;
-use crate::{AppConfiguration, Config, CredentialKind};
+use crate::{AppConfiguration, Config, CredentialKind, Serve};
+
+/// How often a store on loopback is asked whether a snapshot is made; others say themselves when to ask again.
+const LOOPBACK_POLL: Duration = Duration::from_millis(25);
 
 /// What a connection needs beside the settings of its target.
 #[derive(Debug, Clone)]
@@ -67,7 +70,7 @@ pub fn connect(config: &Config, options: Options) -> Result<AppConfiguration> {
         capabilities: capabilities(config, &options, loopback)?,
         place: config.place(),
         owner: options.owner,
-        store: Store { client, counter, context },
+        store: Store { client, counter, context, poll: loopback.then_some(LOOPBACK_POLL) },
     })
 }
 
@@ -78,7 +81,10 @@ fn capabilities(config: &Config, options: &Options, loopback: bool) -> Result<Ca
     })?;
     Ok(Capabilities {
         provider: "azure-app-configuration",
-        serving: Serving::AtOnce,
+        serving: match config.serve {
+            Serve::KeyValues => Serving::AtOnce,
+            Serve::Snapshot(_) => Serving::Together,
+        },
         serve: config.serve.to_string(),
         compare_and_swap: true,
         secrets: false,

@@ -85,6 +85,15 @@ impl Context {
             (appconfig::ErrorKind::Rejected, Some(413)) => {
                 "a key-value holds at most 10 KB with its key, label, content type and tags".to_owned()
             }
+            (appconfig::ErrorKind::SnapshotFailed, _) => {
+                "a snapshot holds at most 1 MB, and all snapshots of a store, archived ones too, share its snapshot \
+                 storage (10 MB on Free, 500 MB on Developer, 1 GB on Standard); if it is neither, try again: the next \
+                 attempt makes another one"
+                    .to_owned()
+            }
+            (appconfig::ErrorKind::WaitTimeout, _) => {
+                "the store is still making it: the next attempt waits for it again".to_owned()
+            }
             (appconfig::ErrorKind::Connection, _) => {
                 "check the endpoint's name, the network and, with a private endpoint, the DNS of this host".to_owned()
             }
@@ -104,11 +113,13 @@ fn kind(kind: appconfig::ErrorKind) -> ErrorKind {
         appconfig::ErrorKind::InvalidInput
         | appconfig::ErrorKind::Locked
         | appconfig::ErrorKind::InvalidState
+        | appconfig::ErrorKind::SnapshotFailed
         | appconfig::ErrorKind::Rejected => ErrorKind::Refused,
         appconfig::ErrorKind::Throttled => ErrorKind::Throttled,
-        appconfig::ErrorKind::Server | appconfig::ErrorKind::Connection | appconfig::ErrorKind::Interrupted => {
-            ErrorKind::Unreachable
-        }
+        appconfig::ErrorKind::Server
+        | appconfig::ErrorKind::Connection
+        | appconfig::ErrorKind::Interrupted
+        | appconfig::ErrorKind::WaitTimeout => ErrorKind::Unreachable,
         _ => ErrorKind::Unexpected,
     }
 }

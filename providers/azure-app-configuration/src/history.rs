@@ -1,17 +1,16 @@
 //! What is there and what was there, read on purpose.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
+use azure_core::time::OffsetDateTime;
+use azure_data_app_configuration::KeyValueSelector;
 use futures::{StreamExt, TryStreamExt, stream};
 use repin_provider::{Error, ErrorKind, Key, ReadRequest, ReadValue, Result, Revision, Version};
 
 use crate::AppConfiguration;
 use crate::convert::{Kept, OWNER_TAG};
-
-/// More keys than this are read by listing the prefix: whole pages of 100 are then cheaper than lists of a few keys.
-const MANY: usize = 20;
 
 /// How many lists of a few keys run at once.
 const PARALLEL: usize = 4;
@@ -21,7 +20,7 @@ impl AppConfiguration {
     pub(crate) async fn revisions(&self, key: &Key) -> Result<Vec<Revision>> {
         let mut found = Vec::new();
         self.store
-            .revisions(&self.names.one(key), None, &mut |kept| {
+            .revisions(&self.names.one(key), &mut |kept| {
                 found.push(kept);
                 ControlFlow::Continue(())
             })
@@ -40,96 +39,156 @@ impl AppConfiguration {
         Ok(found.into_iter().map(Kept::into_revision).collect())
     }
 
-    /// Reads values, each key that is served once and past versions out of the revisions.
+    /// Reads values: what is served, and past versions.
     pub(crate) async fn values(&self, requests: &[ReadRequest]) -> Result<Vec<Option<ReadValue>>> {
-        let served: BTreeSet<&Key> = requests.iter().filter(|r| r.version.is_none()).map(|r| &r.key).collect();
-        let mut past = Wanted::default();
+        let (mut served, mut past) = (Wanted::default(), Wanted::default());
         for request in requests {
-            if let Some(version) = &request.version {
-                past.add(&request.key, self.names.native(&request.key), version);
+            let native = self.names.native(&request.key);
+            match &request.version {
+                None => served.add(&request.key, native),
+                Some(version) => past.add_version(&request.key, native, version),
             }
         }
-        let served = self.served(&served).await?;
+        let served =
+            if self.names.reference().is_some() { self.frozen(served).await? } else { self.now(served).await? };
         let past = self.past(past).await?;
         let find = |request: &ReadRequest| {
             let native = self.names.native(&request.key);
             match &request.version {
-                None => served.get(&native),
+                None => served.get(&native)?.first(),
                 Some(version) => past.get(&native)?.iter().find(|kept| kept.version == *version),
             }
         };
         Ok(requests.iter().map(|request| find(request).cloned().map(Kept::into_value)).collect())
     }
 
-    /// Reads who owns items, from the tag that each carries.
+    /// Reads who owns what was put, from the tag that each item carries.
     pub(crate) async fn owners_of(&self, keys: &[Key]) -> Result<Vec<Option<String>>> {
-        let served = self.served(&keys.iter().collect()).await?;
-        let owner = |key| served.get(&self.names.native(key)).and_then(|kept| kept.tags.get(OWNER_TAG).cloned());
+        let mut wanted = Wanted::default();
+        for key in keys {
+            wanted.add(key, self.names.native(key));
+        }
+        let found = self.now(wanted).await?;
+        let owner = |key| found.get(&self.names.native(key))?.first()?.tags.get(OWNER_TAG).cloned();
         Ok(keys.iter().map(owner).collect())
     }
 
-    async fn served(&self, keys: &BTreeSet<&Key>) -> Result<HashMap<String, Kept>> {
-        let selectors = match keys.len() {
-            0 => return Ok(HashMap::new()),
-            1..=MANY => self.names.groups(keys.iter().copied()),
-            _ => vec![self.names.data()],
-        };
-        let lists = stream::iter(selectors)
-            .map(|selector| async move { self.store.list(&selector, Vec::new()).await })
-            .buffer_unordered(PARALLEL)
-            .try_collect::<Vec<_>>()
-            .await?;
-        let items = lists.into_iter().flat_map(|list| list.into_items());
-        Ok(items.map(|kept| (kept.key.clone(), kept)).collect())
+    /// Finds what readers find in the snapshot that they follow.
+    async fn frozen(&self, mut wanted: Wanted) -> Result<Taken> {
+        if !wanted.missing.is_empty() {
+            for kept in self.served().await? {
+                if wanted.take(kept).is_break() {
+                    break;
+                }
+            }
+        }
+        Ok(wanted.found)
+    }
+
+    /// Finds what was put last.
+    async fn now(&self, mut wanted: Wanted) -> Result<Taken> {
+        self.seek(&mut wanted, None).await?;
+        Ok(wanted.found)
     }
 
     /// Finds past versions.
     ///
-    /// The revisions of a whole prefix come by the hundred, but may be many more than those that are wanted: the walk
-    /// through them ends where asking for the rest by name costs no more than it did.
-    async fn past(&self, mut wanted: Wanted) -> Result<HashMap<String, Vec<Kept>>> {
-        if wanted.missing.len() > MANY {
-            let pages = self.names.groups(wanted.missing.values().map(|(key, _)| key)).len();
-            self.store.revisions(&self.names.data(), Some(pages), &mut |kept| wanted.take(kept)).await?;
+    /// Versions that belong together were all current at the time of the newest of them, so a look back at that moment
+    /// finds them for what a look at the present costs. Any other is looked for among all revisions of its key.
+    async fn past(&self, mut wanted: Wanted) -> Result<Taken> {
+        if let Some(at) = wanted.newest() {
+            match self.seek(&mut wanted, Some(at)).await {
+                // How a store answers a look further back than it keeps revisions is not documented.
+                Err(error) if error.kind == ErrorKind::Refused => {}
+                other => other?,
+            }
         }
-        let groups = self.names.groups(wanted.missing.values().map(|(key, _)| key));
-        let wanted = Mutex::new(wanted);
+        let groups = self.names.groups(wanted.keys());
+        let shared = Mutex::new(&mut wanted);
         stream::iter(groups)
             .map(Ok)
             .try_for_each_concurrent(PARALLEL, |selector| {
-                let wanted = &wanted;
-                async move {
-                    let mut take = |kept| wanted.lock().unwrap_or_else(PoisonError::into_inner).take(kept);
-                    self.store.revisions(&selector, None, &mut take).await
-                }
+                let shared = &shared;
+                async move { self.store.revisions(&selector, &mut |kept| take(shared, kept)).await }
             })
             .await?;
-        Ok(wanted.into_inner().unwrap_or_else(PoisonError::into_inner).found)
+        Ok(wanted.found)
+    }
+
+    /// Takes what is wanted out of what is there, or what was there at one moment.
+    ///
+    /// The whole prefix comes by the hundred but may hold much more than what is wanted, and how much is not known
+    /// before its end. So the walk through it ends where asking for the rest by name costs no more than it did; with the
+    /// wanted keys spread evenly that is never more than the whole prefix, nor more than a request for each key.
+    async fn seek(&self, wanted: &mut Wanted, at: Option<OffsetDateTime>) -> Result<()> {
+        let groups = self.names.groups(wanted.keys()).len();
+        if groups > 1 {
+            let everything = KeyValueSelector { accept_datetime: at, ..self.names.data() };
+            if self.store.walk(&everything, groups, &mut |kept| wanted.take(kept)).await? {
+                return Ok(());
+            }
+        }
+        let groups = self.names.groups(wanted.keys());
+        let shared = Mutex::new(wanted);
+        stream::iter(groups)
+            .map(|group| KeyValueSelector { accept_datetime: at, ..group })
+            .map(Ok)
+            .try_for_each_concurrent(PARALLEL, |selector| {
+                let shared = &shared;
+                async move { self.store.walk(&selector, usize::MAX, &mut |kept| take(shared, kept)).await.map(|_| ()) }
+            })
+            .await
     }
 }
 
-/// Past versions that are looked for, by native name.
+/// Key-values that were found, by native name.
+type Taken = HashMap<String, Vec<Kept>>;
+
+/// Key-values that are looked for, by native name.
 #[derive(Debug, Default)]
 struct Wanted {
-    missing: BTreeMap<String, (Key, Vec<Version>)>,
-    found: HashMap<String, Vec<Kept>>,
+    missing: BTreeMap<String, Missing>,
+    found: Taken,
+}
+
+#[derive(Debug)]
+struct Missing {
+    key: Key,
+    /// The versions wanted; none named means whichever is there.
+    versions: Vec<Version>,
 }
 
 impl Wanted {
-    fn add(&mut self, key: &Key, native: String, version: &Version) {
-        let (_, versions) = self.missing.entry(native).or_insert_with(|| (key.clone(), Vec::new()));
-        if !versions.contains(version) {
-            versions.push(version.clone());
+    fn add(&mut self, key: &Key, native: String) {
+        self.missing.entry(native).or_insert_with(|| Missing { key: key.clone(), versions: Vec::new() });
+    }
+
+    fn add_version(&mut self, key: &Key, native: String, version: &Version) {
+        let missing = self.missing.entry(native).or_insert_with(|| Missing { key: key.clone(), versions: Vec::new() });
+        if !missing.versions.contains(version) {
+            missing.versions.push(version.clone());
         }
     }
 
-    /// Keeps a revision if it is wanted, and breaks off once nothing is missing.
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.missing.values().map(|missing| &missing.key)
+    }
+
+    /// Returns the moment at which the newest of the versions was there: the second after it was written, since a look
+    /// back shows what is older than the moment that it names, and names whole seconds.
+    fn newest(&self) -> Option<OffsetDateTime> {
+        let versions = self.missing.values().flat_map(|missing| &missing.versions);
+        let second = versions.filter_map(|version| version.at).max()?.as_second() + 1;
+        OffsetDateTime::from_unix_timestamp(second).ok()
+    }
+
+    /// Keeps a key-value if it is wanted, and breaks off once nothing is missing.
     fn take(&mut self, kept: Kept) -> ControlFlow<()> {
-        if let Some((_, versions)) = self.missing.get_mut(&kept.key) {
-            let before = versions.len();
-            versions.retain(|version| *version != kept.version);
-            let hit = versions.len() < before;
-            if versions.is_empty() {
+        if let Some(missing) = self.missing.get_mut(&kept.key) {
+            let before = missing.versions.len();
+            missing.versions.retain(|version| *version != kept.version);
+            let hit = before == 0 || missing.versions.len() < before;
+            if missing.versions.is_empty() {
                 self.missing.remove(&kept.key);
             }
             if hit {
@@ -138,4 +197,9 @@ impl Wanted {
         }
         if self.missing.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
+}
+
+/// Takes a key-value out of one of several lists that run at once.
+fn take(shared: &Mutex<&mut Wanted>, kept: Kept) -> ControlFlow<()> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner).take(kept)
 }

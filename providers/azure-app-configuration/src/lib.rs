@@ -14,6 +14,7 @@ mod error;
 mod history;
 mod names;
 mod observe;
+mod served;
 mod snapshot;
 
 use async_trait::async_trait;

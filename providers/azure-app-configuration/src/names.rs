@@ -3,7 +3,7 @@
 use azure_data_app_configuration::{KeyFilter, KeyValueSelector, LabelFilter, MAX_ALTERNATIVES};
 use repin_provider::{DocumentName, Key, Owner};
 
-use crate::Config;
+use crate::{Config, Serve};
 
 /// Where every ledger is kept; nothing below it is ever an item.
 pub(crate) const LEDGER_ROOT: &str = ".repin/";
@@ -11,30 +11,64 @@ pub(crate) const LEDGER_ROOT: &str = ".repin/";
 /// The label of the ledger's key-values, so that readers of the data's label never meet them.
 const LEDGER_LABEL: &str = "repin";
 
+/// What the label of staged key-values ends in. Nothing else may be under such a label: a snapshot takes in all of it.
+pub(crate) const STAGING: &str = "~staging";
+
 /// Longest filter of several keys that is sent, in bytes: some servers and proxies refuse request lines over 1 KB.
 const MAX_FILTER: usize = 600;
+
+/// Returns what every native name starts with: the prefix, joined by exactly one separator whether the file's prefix
+/// ends with it or not. Empty without a prefix.
+pub(crate) fn joined_prefix(config: &Config) -> String {
+    let separator = &config.separator;
+    match config.prefix.as_str() {
+        "" => String::new(),
+        prefix if separator.is_empty() => prefix.to_owned(),
+        prefix => format!("{}{separator}", prefix.trim_end_matches(separator.as_str())),
+    }
+}
+
+/// Returns the label that puts go to: the one that readers select, or a staging label of its own where readers follow
+/// a reference to a snapshot.
+pub(crate) fn written_label(config: &Config) -> Option<String> {
+    let label = config.label.as_deref().filter(|label| !label.is_empty());
+    match config.serve {
+        Serve::KeyValues => label.map(str::to_owned),
+        Serve::Snapshot(_) => Some(format!("{}{STAGING}", label.unwrap_or_default())),
+    }
+}
+
+/// Returns the store's name of the snapshot reference, where there is one.
+pub(crate) fn reference_name(config: &Config) -> Option<String> {
+    match &config.serve {
+        Serve::KeyValues => None,
+        Serve::Snapshot(key) => Some(format!("{}{key}", joined_prefix(config))),
+    }
+}
 
 /// One target's names.
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
     /// What every native name starts with, separator included; empty without a prefix.
     prefix: String,
-    label: Option<String>,
+    /// The label that readers select.
+    read: Option<String>,
+    /// The label that puts go to.
+    written: Option<String>,
+    reference: Option<String>,
     ledger: String,
 }
 
 impl Names {
     /// Makes the names of one target and of its ledger.
     pub(crate) fn new(config: &Config, owner: &Owner, target_id: &str) -> Self {
-        let separator = &config.separator;
-        // Joined by exactly one separator, whether the file's prefix ends with it or not.
-        let prefix = match config.prefix.as_str() {
-            "" => String::new(),
-            prefix if separator.is_empty() => prefix.to_owned(),
-            prefix => format!("{}{separator}", prefix.trim_end_matches(separator.as_str())),
-        };
-        let label = config.label.clone().filter(|label| !label.is_empty());
-        Self { prefix, label, ledger: format!("{LEDGER_ROOT}{owner}/{target_id}/") }
+        Self {
+            prefix: joined_prefix(config),
+            read: config.label.clone().filter(|label| !label.is_empty()),
+            written: written_label(config),
+            reference: reference_name(config),
+            ledger: format!("{LEDGER_ROOT}{owner}/{target_id}/"),
+        }
     }
 
     /// Returns the store's name for a key.
@@ -42,20 +76,49 @@ impl Names {
         format!("{}{key}", self.prefix)
     }
 
-    /// Returns the label of the data.
-    pub(crate) fn label(&self) -> Option<&str> {
-        self.label.as_deref()
+    /// Returns the key that a native name stands for; `None` outside the prefix, and for what could be no entry.
+    pub(crate) fn key(&self, native: &str) -> Option<Key> {
+        Key::parse(native.strip_prefix(&self.prefix)?).ok()
     }
 
-    /// Selects everything below the prefix.
+    /// Returns the label that puts go to.
+    pub(crate) fn written_label(&self) -> Option<&str> {
+        self.written.as_deref()
+    }
+
+    /// Returns the label that readers select; the reference is under it.
+    pub(crate) fn read_label(&self) -> Option<&str> {
+        self.read.as_deref()
+    }
+
+    /// Returns the store's name of the snapshot reference that readers follow, where there is one.
+    pub(crate) fn reference(&self) -> Option<&str> {
+        self.reference.as_deref()
+    }
+
+    /// Selects everything below the prefix where puts go.
     pub(crate) fn data(&self) -> KeyValueSelector {
-        let key = if self.prefix.is_empty() { KeyFilter::Any } else { KeyFilter::Prefix(self.prefix.clone()) };
-        KeyValueSelector::new(key, LabelFilter::exactly(self.label()))
+        KeyValueSelector::new(self.below(), LabelFilter::exactly(self.written_label()))
+    }
+
+    /// Selects everything below the prefix where readers look.
+    pub(crate) fn surroundings(&self) -> KeyValueSelector {
+        KeyValueSelector::new(self.below(), LabelFilter::exactly(self.read_label()))
+    }
+
+    /// Returns the filter for all keys below the prefix.
+    fn below(&self) -> KeyFilter {
+        if self.prefix.is_empty() { KeyFilter::Any } else { KeyFilter::Prefix(self.prefix.clone()) }
+    }
+
+    /// Returns what a snapshot takes in: everything that is put.
+    pub(crate) fn frozen(&self) -> (KeyFilter, LabelFilter) {
+        (self.below(), LabelFilter::exactly(self.written_label()))
     }
 
     /// Selects one key.
     pub(crate) fn one(&self, key: &Key) -> KeyValueSelector {
-        KeyValueSelector::new(KeyFilter::Exact(self.native(key)), LabelFilter::exactly(self.label()))
+        KeyValueSelector::new(KeyFilter::Exact(self.native(key)), LabelFilter::exactly(self.written_label()))
     }
 
     /// Selects these keys with as few lists as the filter grammar and the length of a request allow.
@@ -72,7 +135,7 @@ impl Names {
                 }
             }
         }
-        let label = LabelFilter::exactly(self.label());
+        let label = LabelFilter::exactly(self.written_label());
         groups.into_iter().map(|group| KeyValueSelector::new(KeyFilter::OneOf(group), label.clone())).collect()
     }
 
@@ -145,6 +208,37 @@ mod tests {
         assert_eq!(selector.label, LabelFilter::Exact("prod".into()));
         let selector = names("", "/", Some("")).data();
         assert_eq!((selector.key, selector.label), (KeyFilter::Any, LabelFilter::Null));
+    }
+
+    #[test]
+    fn what_is_staged_is_apart_from_what_is_read() {
+        for (label, staged) in [(Some("prod"), "prod~staging"), (None, "~staging"), (Some(""), "~staging")] {
+            let config = Config {
+                prefix: "assistant/".to_owned(),
+                label: label.map(str::to_owned),
+                serve: Serve::Snapshot("release".to_owned()),
+                ..crate::tests::config("https://contoso-ai.azconfig.io")
+            };
+            let names = Names::new(&config, &Owner::parse("me").expect("valid"), "t1");
+            assert_eq!(names.written_label(), Some(staged));
+            assert_eq!(names.read_label(), label.filter(|label| !label.is_empty()));
+            assert_eq!(names.reference(), Some("assistant/release"));
+            assert_eq!(names.data().label, LabelFilter::Exact(staged.into()));
+            assert_eq!(names.surroundings().label, LabelFilter::exactly(names.read_label()));
+            assert_eq!(names.one(&key("a")).label, LabelFilter::Exact(staged.into()));
+            assert_eq!(names.groups(&[key("a")])[0].label, LabelFilter::Exact(staged.into()));
+        }
+        let names = names("assistant", "/", Some("prod"));
+        assert_eq!((names.reference(), names.written_label()), (None, names.read_label()));
+    }
+
+    #[test]
+    fn native_names_lead_back_to_keys() {
+        let names = names("assistant", "/", None);
+        assert_eq!(names.key("assistant/chat/config"), Some(key("chat/config")));
+        for other in ["assistant/", "assistants/a", "assistant//a", "chat/config"] {
+            assert_eq!(names.key(other), None, "{other}");
+        }
     }
 
     #[test]

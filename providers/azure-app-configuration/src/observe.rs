@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use repin_provider::{Key, Observation, Observe, Result, Resume, Seen};
+use repin_provider::{Key, Observation, Observe, Result, Resume, Seen, View};
 use serde::{Deserialize, Serialize};
 
 use crate::AppConfiguration;
@@ -42,8 +42,16 @@ impl Remembered {
 }
 
 impl AppConfiguration {
-    /// Lists everything below the prefix. The census comes for free: foreign items are on the same pages.
+    /// Looks at what readers meet or at what a put would replace, which is the same where puts are served at once.
     pub(crate) async fn look(&self, request: Observe) -> Result<Observation> {
+        match (self.names.reference(), request.view) {
+            (Some(reference), View::Served) => self.look_behind(reference, request).await,
+            (Some(_), View::Newest) | (None, _) => self.look_at_all(request).await,
+        }
+    }
+
+    /// Lists everything below the prefix. The census comes for free: foreign items are on the same pages.
+    async fn look_at_all(&self, request: Observe) -> Result<Observation> {
         let selector = self.names.data();
         let scope = format!("{}/{selector:?}", self.place);
         let remembered = Remembered::decode(request.resume.as_ref(), &scope);
