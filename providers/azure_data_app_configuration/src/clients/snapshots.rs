@@ -5,11 +5,13 @@ use std::time::Duration;
 use azure_core::http::{Context, Method};
 
 use super::AppConfigurationClient;
-use super::call::parse;
+use super::call::{conditional, parse};
 use super::lists::List;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::KeyFilter;
-use crate::models::{OperationState, OperationStatus, Snapshot, SnapshotContent, SnapshotStatus, SnapshotUpdate};
+use crate::models::{
+    Conditional, OperationState, OperationStatus, Snapshot, SnapshotContent, SnapshotStatus, SnapshotUpdate,
+};
 use crate::options::{GetSnapshotOptions, ListOptions, SnapshotOptions, SnapshotWaitOptions, UpdateSnapshotOptions};
 use crate::pager::Pager;
 use crate::response::{Response, ResponseMeta};
@@ -121,6 +123,36 @@ impl AppConfigurationClient {
             .accept("snapshot")
             .precondition(options.precondition.as_ref())?;
         self.fetch(call, &options.method_options.context).await
+    }
+
+    /// Reads one snapshot unless it still has this etag, given without quotes. What it holds never changes; what may is
+    /// its status.
+    ///
+    /// # Errors
+    /// As [`get_snapshot`](Self::get_snapshot). The options must not hold a precondition.
+    pub async fn get_snapshot_if_changed(
+        &self,
+        name: &str,
+        etag: &str,
+        options: Option<GetSnapshotOptions<'_>>,
+    ) -> Result<Conditional<Response<Snapshot>>> {
+        const OPERATION: &str = "GET /snapshots/{name}";
+        let options = options.unwrap_or_default();
+        if options.precondition.is_some() {
+            return Err(Error::invalid_input("a read that is conditional on a change takes no further precondition"));
+        }
+        let call = self
+            .call(OPERATION, Method::Get, SNAPSHOTS, Some(name), None)?
+            .accept("snapshot")
+            .if_changed_since(Some(etag))?;
+        let response = self.send(call, &options.method_options.context).await?;
+        Ok(match conditional(response) {
+            Conditional::NotModified(unchanged) => Conditional::NotModified(unchanged),
+            Conditional::Modified(response) => Conditional::Modified(Response {
+                model: parse(OPERATION, &response)?,
+                meta: ResponseMeta::new(&response),
+            }),
+        })
     }
 
     /// Lists snapshots by name and status; no status lists all of them.

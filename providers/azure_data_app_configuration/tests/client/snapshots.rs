@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::mock::{Mock, Reply};
 use azure_data_app_configuration::{
-    ErrorKind, KeyFilter, LabelFilter, Outcome, Precondition, SnapshotContent, SnapshotFilter, SnapshotStatus,
-    SnapshotWaitOptions, UpdateSnapshotOptions,
+    ErrorKind, GetSnapshotOptions, KeyFilter, LabelFilter, Outcome, Precondition, SnapshotContent, SnapshotFilter,
+    SnapshotStatus, SnapshotWaitOptions, UpdateSnapshotOptions,
 };
 use tokio::time::Instant;
 
@@ -134,4 +134,19 @@ async fn archive_recover_and_list() {
     assert_eq!(sent[0].header("if-match"), Some("\"s1\""));
     assert_eq!(sent[1].body, r#"{"status":"ready"}"#);
     assert_eq!(sent[2].target, "/snapshots?api-version=2024-09-01&name=app-%2A&status=ready%2Carchived");
+}
+
+#[tokio::test]
+async fn a_snapshot_is_read_only_if_its_status_changed() {
+    let mock = Mock::new([Reply::Answer(304, Vec::new(), String::new()), Reply::json(snapshot("archived"))]);
+    let client = mock.client();
+    assert!(client.get_snapshot_if_changed("app-7", "s1", None).await.unwrap().is_not_modified());
+    let changed = client.get_snapshot_if_changed("app-7", "s0", None).await.unwrap().modified().unwrap();
+    assert_eq!(changed.model.status, SnapshotStatus::Archived);
+    let sent = mock.sent();
+    assert_eq!(sent[0].line(), "GET /snapshots/app-7?api-version=2024-09-01");
+    assert_eq!(sent[0].header("if-none-match"), Some("\"s1\""));
+    let both = GetSnapshotOptions { precondition: Some(Precondition::Present), ..Default::default() };
+    let error = client.get_snapshot_if_changed("app-7", "s1", Some(both)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
