@@ -1,19 +1,28 @@
-//! The ledger's documents: parameters of type String below the ledger's prefix.
+//! The ledger's documents: parameters below the ledger's prefix, of type String, or SecureString for those that keep a
+//! secret.
 
 use std::collections::{BTreeSet, HashMap};
 
-use aws_sdk_ssm::types::{ParameterTier, ParameterType};
+use aws_sdk_ssm::types::ParameterTier;
 use repin_provider::{
     Document, DocumentName, Documents, Error, ErrorKind, Item, Outcome, ReadDocuments, Result, Secret, Version,
     WriteDocument,
 };
 
 use crate::connect::{MAX_DOCUMENT, Ssm};
-use crate::convert;
+use crate::convert::{self, BATCH};
 use crate::count::StoreClock;
 use crate::error::Call;
 use crate::observe::Answer;
 use crate::pace::Category;
+
+/// What a document holds.
+#[derive(Debug, Clone, Copy)]
+enum Body<'a> {
+    Plain(&'a str),
+    /// Kept as a SecureString under the target's key.
+    Secret(&'a Secret),
+}
 
 impl Ssm {
     pub(crate) async fn find_documents(&self, request: ReadDocuments) -> Result<Documents> {
@@ -22,7 +31,9 @@ impl Ssm {
             ReadDocuments::Named { names, .. } => (self.named_documents(names, &clock).await?, false),
             ReadDocuments::All => (self.all_documents(&clock).await?, true),
         };
-        let found = items.into_iter().map(|(path, item)| self.document(path, item)).collect::<Result<_>>()?;
+        // Kept secrets lie here too, and are no documents that a reader without the key could use.
+        let plain = items.into_iter().filter(|(_, item)| !item.secret);
+        let found = plain.map(|(path, item)| self.document(path, item)).collect::<Result<_>>()?;
         Ok(Documents { found, all, at: clock.earliest(), resume: None })
     }
 
@@ -51,7 +62,48 @@ impl Ssm {
     }
 
     pub(crate) async fn secret_documents(&self, names: &[DocumentName]) -> Result<Vec<Option<Secret>>> {
-        Ok(names.iter().map(|_| None).collect())
+        let paths: Vec<String> = names.iter().map(|name| self.document_path(name)).collect();
+        let mut found = HashMap::new();
+        let mut open: BTreeSet<String> = paths.iter().cloned().collect();
+        while !open.is_empty() {
+            let wanted: Vec<String> = std::mem::take(&mut open).into_iter().collect();
+            for batch in wanted.chunks(BATCH) {
+                found.extend(self.read_secrets(batch).await?);
+            }
+            let version = |path: &String| found.get(path).map(|(version, _)| version);
+            open = wanted.into_iter().filter(|path| self.memory.is_stale(path, version(path))).collect();
+            if !open.is_empty() {
+                found.retain(|path, _| !open.contains(path));
+                tokio::time::sleep(self.memory.again()).await;
+            }
+        }
+        Ok(paths.iter().map(|path| found.get(path).map(|(_, body)| body.clone())).collect())
+    }
+
+    /// Reads up to ten documents, decrypting them. One that cannot be decrypted fails the store's whole answer, so each
+    /// is then read by itself to name it.
+    async fn read_secrets(&self, paths: &[String]) -> Result<HashMap<String, (Version, Secret)>> {
+        match self.read_secrets_together(paths).await {
+            Err(error) if paths.len() > 1 && matches!(error.kind, ErrorKind::KeyUnusable | ErrorKind::Denied) => {
+                tracing::debug!(%error, "reading one by one to find the document at fault");
+                let mut found = HashMap::new();
+                for path in paths {
+                    found.extend(self.read_secrets_together(std::slice::from_ref(path)).await?);
+                }
+                Ok(found)
+            }
+            other => other,
+        }
+    }
+
+    async fn read_secrets_together(&self, paths: &[String]) -> Result<HashMap<String, (Version, Secret)>> {
+        let clock = StoreClock::default();
+        let (parameters, _) = self.client.get_parameters(paths.to_vec(), true, None, &clock).await?;
+        let understand = |parameter| {
+            let (path, read) = self.understand("GetParameters", parameter, convert::read_value)?;
+            Ok((path, (read.version, read.value)))
+        };
+        parameters.into_iter().map(understand).collect()
     }
 
     fn document_path(&self, name: &DocumentName) -> String {
@@ -61,16 +113,15 @@ impl Ssm {
     pub(crate) async fn put_document(&self, write: &WriteDocument) -> Result<Option<Version>> {
         match write {
             WriteDocument::Create { name, body } => {
-                let version = self.send_document(name, body, false).await?;
+                let version = self.send_document(name, Body::Plain(body), false).await?;
                 Ok(Some(convert::version(version, None)))
             }
             WriteDocument::Replace { name, body, expected } => {
                 self.replace_document(name, body, expected).await.map(Some)
             }
-            WriteDocument::CreateSecret { name, .. } => {
-                let path = self.document_path(name);
-                let call = self.client.call("PutParameter", None, &path);
-                Err(call.error(ErrorKind::Refused, "secret documents are not kept yet"))
+            WriteDocument::CreateSecret { name, body } => {
+                let version = self.send_document(name, Body::Secret(body), false).await?;
+                Ok(Some(convert::version(version, None)))
             }
             WriteDocument::Delete { name } => {
                 self.delete_document(name).await?;
@@ -80,7 +131,7 @@ impl Ssm {
     }
 
     async fn replace_document(&self, name: &DocumentName, body: &str, expected: &Version) -> Result<Version> {
-        let got = self.send_document(name, body, true).await?;
+        let got = self.send_document(name, Body::Plain(body), true).await?;
         if convert::number(expected).is_some_and(|number| number + 1 == got) {
             return Ok(convert::version(got, None));
         }
@@ -91,24 +142,30 @@ impl Ssm {
         Err(conflict.with_outcome(Outcome::Unknown))
     }
 
-    async fn send_document(&self, name: &DocumentName, body: &str, overwrite: bool) -> Result<i64> {
+    async fn send_document(&self, name: &DocumentName, body: Body<'_>, overwrite: bool) -> Result<i64> {
         let path = self.document_path(name);
-        let call = Call { writes: true, value: Some(body), ..self.client.call("PutParameter", None, &path) };
-        check_body(&call, body)?;
+        let (text, secret) = match body {
+            Body::Plain(text) => (text, false),
+            Body::Secret(secret) => (secret.expose(), true),
+        };
+        let call = Call { writes: true, value: Some(text), ..self.client.call("PutParameter", None, &path) };
+        check_body(&call, text)?;
+        let kms_key = if secret { Some(self.kms_key(&call)?) } else { None };
         self.client.turn(Category::Put).await;
         let answer = self
             .client
             .writes()
             .put_parameter()
             .name(&path)
-            .value(body)
-            .r#type(ParameterType::String)
+            .value(text)
+            .r#type(convert::native_type(secret))
+            .set_key_id(kms_key)
             .tier(ParameterTier::Standard)
             .overwrite(overwrite)
             .send()
             .await
             .map_err(|error| call.failed(error))?;
-        self.memory.put(&path, answer.version, false, None);
+        self.memory.put(&path, answer.version, secret, None);
         Ok(answer.version)
     }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
-use repin_aws_ssm::{Config, Options, Ssm, connect};
+use repin_aws_ssm::{Config, MAX_DOCUMENT, Options, Ssm, connect};
 use repin_emulator::{Emulator, Fault, KmsKey};
 use repin_provider::{
-    Action, Content, ErrorKind, Key, Needs, Observe, Outcome, Owner, Provider, Put, ReadRequest, Retry, Secret, Value,
-    Version, Write,
+    Action, Content, DocumentName, ErrorKind, Key, Needs, Observe, Outcome, Owner, Provider, Put, ReadDocuments,
+    ReadRequest, Retry, Secret, Value, Version, Write, WriteDocument,
 };
 use serde_json::json;
 
@@ -42,6 +42,10 @@ async fn target(emulator: &Emulator, change: impl FnOnce(&mut Config)) -> Ssm {
 
 fn key(text: &str) -> Key {
     Key::parse(text).unwrap()
+}
+
+fn document(text: &str) -> DocumentName {
+    DocumentName::new(text)
 }
 
 fn write(wanted: &Key, value: &str, put: Put) -> Write {
@@ -186,6 +190,38 @@ async fn tags_follow_the_file_and_the_owner_stays() {
     let requests = target.requests();
     let counts = ["ListTagsForResource", "AddTagsToResource", "RemoveTagsFromResource"].map(|name| requests[name]);
     assert_eq!(counts, [2, 1, 1]);
+}
+
+#[tokio::test]
+async fn secrets_are_kept_in_the_ledger_and_never_listed() {
+    let emulator = emulator(|_| {}).await;
+    let target = target(&emulator, |_| {}).await;
+    let (head, kept, longest) = (document("head"), document("kept/a.3"), document("kept/b.1"));
+    let secret = |name: &DocumentName, body: String| {
+        let (name, body) = (name.clone(), Secret::new(body));
+        WriteDocument::CreateSecret { name, body }
+    };
+    target.write_document(&WriteDocument::Create { name: head.clone(), body: "{}".into() }).await.unwrap();
+    target.write_document(&secret(&kept, "s3cret".into())).await.unwrap();
+    target.write_document(&secret(&longest, "x".repeat(MAX_DOCUMENT))).await.unwrap();
+    let again = target.write_document(&secret(&kept, "other".into())).await.unwrap_err();
+    assert_eq!(again.kind, ErrorKind::AlreadyExists, "{again}");
+    let over = target.write_document(&secret(&document("kept/c.1"), "x".repeat(MAX_DOCUMENT + 1))).await.unwrap_err();
+    assert_eq!(over.kind, ErrorKind::Refused, "{over}");
+    let all = target.read_documents(ReadDocuments::All).await.unwrap();
+    assert_eq!(all.found.keys().collect::<Vec<_>>(), [&head]);
+    let named = ReadDocuments::Named { names: vec![kept.clone(), head.clone()], resume: None };
+    assert_eq!(target.read_documents(named).await.unwrap().found.keys().collect::<Vec<_>>(), [&head]);
+    let wanted = [longest.clone(), document("kept/none"), kept.clone(), head];
+    let bodies = target.read_secret_documents(&wanted).await.unwrap();
+    let lengths: Vec<_> = bodies.iter().map(|body| body.as_ref().map(|body| body.expose().len())).collect();
+    assert_eq!(lengths, [Some(MAX_DOCUMENT), None, Some(6), Some(2)]);
+    target.write_document(&WriteDocument::Delete { name: kept.clone() }).await.unwrap();
+    assert!(target.read_secret_documents(&[kept]).await.unwrap()[0].is_none());
+    let parameter = outsider(&emulator).get_parameter().name("/repin/assistant/t1/kept/b.1").send().await.unwrap();
+    let parameter = parameter.parameter.unwrap();
+    assert_eq!(parameter.r#type, Some(aws_sdk_ssm::types::ParameterType::SecureString));
+    assert!(!parameter.value.unwrap().contains("xxxx"), "encrypted where it lies");
 }
 
 #[tokio::test]

@@ -528,6 +528,78 @@ async fn documents_that_the_store_would_not_hold_are_refused_unsent() {
 }
 
 #[tokio::test]
+async fn a_secret_document_is_encrypted_and_in_no_error() {
+    let create = |name: &str| {
+        let (name, body) = (DocumentName::new(name), Secret::new(VALUE.into()));
+        WriteDocument::CreateSecret { name, body }
+    };
+    let quoted = no(400, "ValidationException", &format!("Value '{VALUE}' is bad"));
+    let script = Script::new([put(1), quoted]);
+    let target = script.target().await;
+    let version = target.write_document(&create("kept/a.1")).await.unwrap().unwrap();
+    assert_eq!(version.id, "1");
+    let error = target.write_document(&create("kept/b.1")).await.unwrap_err();
+    assert!(error.message.contains("is bad"), "{error}");
+    assert!(!format!("{error} {error:?} {target:?} {:?}", create("kept/c.1")).contains(VALUE));
+    assert_eq!(
+        script.sent()[0].body,
+        json!({ "Name": "/repin/assistant-prod/t1/kept/a.1", "Value": VALUE, "Type": "SecureString",
+            "KeyId": "alias/ai-config", "Overwrite": false, "Tier": "Standard" })
+    );
+    let keyless = Script::new([]);
+    let target = keyless.target_with(|config| config.kms_key = None, |_| {}).await;
+    let error = target.write_document(&create("kept/a.1")).await.unwrap_err();
+    assert_eq!((error.kind, error.outcome), (ErrorKind::KeyUnusable, Outcome::NotDone), "{error}");
+}
+
+#[tokio::test]
+async fn secret_documents_are_read_in_order_and_ten_at_a_time() {
+    let path = |i: usize| format!("/repin/assistant-prod/t1/kept/{i:02}");
+    let kept = |i: usize| {
+        json!({ "Name": path(i), "Type": if i == 3 { "String" } else { "SecureString" }, "Value": format!("v{i}"),
+            "Version": 1, "LastModifiedDate": 1_700_000_000.5 })
+    };
+    let script = Script::new([
+        ok(json!({ "Parameters": (1..10).map(kept).collect::<Vec<_>>(), "InvalidParameters": [path(0)] })),
+        found(&[kept(11), kept(10)]),
+    ]);
+    let target = script.target().await;
+    // Backwards, and one of them twice.
+    let names: Vec<_> = (0..12).rev().chain([5]).map(|i| DocumentName::new(format!("kept/{i:02}"))).collect();
+    let bodies = target.read_secret_documents(&names).await.unwrap();
+    let texts: Vec<_> = bodies.iter().map(|body| body.as_ref().map(Secret::expose)).collect();
+    let expected: Vec<_> = (0..12).rev().chain([5]).map(|i| (i > 0).then(|| format!("v{i}"))).collect();
+    assert_eq!(texts, expected.iter().map(Option::as_deref).collect::<Vec<_>>());
+    assert!(!format!("{bodies:?}").contains("v5"));
+    let sent = script.sent();
+    assert_eq!(sent.iter().map(|sent| sent.body["Names"].as_array().unwrap().len()).collect::<Vec<_>>(), [10, 2]);
+    assert!(sent.iter().all(|sent| sent.body["WithDecryption"] == json!(true)));
+}
+
+#[tokio::test]
+async fn the_secret_document_that_cannot_be_decrypted_is_named() {
+    let denied = || no(400, "AccessDeniedException", "not authorized to perform kms:Decrypt");
+    let a = parameter("/repin/assistant-prod/t1/a", 1, "SecureString");
+    let script = Script::new([denied(), found(&[a]), denied()]);
+    let names = [DocumentName::new("a"), DocumentName::new("b")];
+    let error = script.target().await.read_secret_documents(&names).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Denied);
+    assert!(error.message.contains("/repin/assistant-prod/t1/b"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_document_of_ours_that_reads_late_is_asked_again() {
+    let path = "/repin/assistant-prod/t1/a";
+    let missing = ok(json!({ "Parameters": [], "InvalidParameters": [path] }));
+    let script = Script::new([put(1), missing, found(&[parameter(path, 1, "SecureString")])]);
+    let target = script.target_with(|_| {}, |options| options.read_lag = Some(Duration::from_secs(10))).await;
+    let (name, body) = (DocumentName::new("a"), Secret::new("v".into()));
+    target.write_document(&WriteDocument::CreateSecret { name: name.clone(), body }).await.unwrap();
+    let bodies = target.read_secret_documents(&[name]).await.unwrap();
+    assert_eq!(bodies[0].as_ref().map(Secret::expose), Some("v"));
+}
+
+#[tokio::test]
 async fn owners_are_read_from_tags() {
     let script = Script::new([
         ok(json!({ "TagList": [{ "Key": "team", "Value": "ml" }, { "Key": "repin:owner", "Value": "other" }] })),
