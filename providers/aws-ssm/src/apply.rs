@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws_sdk_ssm::operation::put_parameter::PutParameterOutput;
 use aws_sdk_ssm::types::ParameterTier;
 use repin_provider::{
-    Action, Applied, Content, Error, ErrorKind, Key, Observe, Put, Result, Seen, Tier, Version, Write,
+    Action, Applied, Content, Error, ErrorKind, Key, Observe, Put, Result, Seen, Tier, Version, View, Write,
 };
 
 use crate::Ssm;
@@ -25,10 +25,8 @@ impl Ssm {
         match &write.action {
             Action::Put(content, Put::Create) => self.create(&write.key, content).await,
             Action::Put(content, Put::Replace(expected)) => self.replace(&write.key, content, expected).await,
-            Action::Serve { .. } | Action::Withdraw(_) => {
-                let call = self.client.call("LabelParameterVersion", Some(&write.key), "");
-                Err(call.error(ErrorKind::Refused, "no label is served here"))
-            }
+            Action::Serve { version, from: _ } => self.move_label(&write.key, version).await,
+            Action::Withdraw(version) => self.take_label(&write.key, version).await,
             Action::Delete(expected) => self.delete(&write.key, expected).await,
         }
     }
@@ -102,8 +100,9 @@ impl Ssm {
         Err(self.client.call("PutParameter", Some(key), "").error(ErrorKind::Refused, message).with_hint(hint))
     }
 
+    /// Looks at what a write would meet: the newest version, whatever readers read.
     async fn look(&self, key: &Key) -> Result<Seen> {
-        let request = Observe { keys: vec![key.clone()], ..Observe::default() };
+        let request = Observe { keys: vec![key.clone()], view: View::Newest, ..Observe::default() };
         let mut observation = self.observe_keys(request).await?;
         Ok(observation.items.remove(key).unwrap_or(Seen::Absent))
     }

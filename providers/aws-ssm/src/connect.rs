@@ -93,7 +93,7 @@ fn capabilities(config: &Config, client: &Client, settle: Duration) -> Capabilit
     let rates = client.budget().map(|budget| Rates { reads: budget.get, writes: budget.put });
     Capabilities {
         provider: "aws-ssm",
-        serving: Serving::AtOnce,
+        serving: if config.label().is_some() { Serving::Apart } else { Serving::AtOnce },
         serve: config.serve.to_string(),
         compare_and_swap: false,
         secrets: true,

@@ -125,13 +125,56 @@ pub(crate) fn native_tier(tier: Tier) -> ParameterTier {
     }
 }
 
-/// One thing to read: a name, and a version where not the latest is wanted.
+/// Which version of a parameter to read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Pick {
+    /// The latest.
+    Newest,
+    /// The one that carries a label.
+    Labelled(String),
+    /// The one of this number.
+    Number(i64),
+}
+
+impl Pick {
+    /// Picks what readers read: the labelled version where they follow a label.
+    pub(crate) fn served(label: Option<&str>) -> Self {
+        label.map_or(Self::Newest, |label| Self::Labelled(label.to_owned()))
+    }
+
+    /// Returns what follows the name in a request, and what the store's answer repeats as the selector.
+    fn suffix(&self) -> String {
+        match self {
+            Self::Newest => String::new(),
+            Self::Labelled(label) => format!(":{label}"),
+            Self::Number(number) => format!(":{number}"),
+        }
+    }
+
+    /// Returns the text that GetParameters takes for a name.
+    pub(crate) fn of(&self, name: &str) -> String {
+        format!("{name}{}", self.suffix())
+    }
+
+    /// Returns the name that such a text was made of; `None` for a text of another pick.
+    pub(crate) fn name_in<'a>(&self, text: &'a str) -> Option<&'a str> {
+        text.strip_suffix(self.suffix().as_str())
+    }
+
+    /// Tells whether a parameter that the store answered is what was picked, and not some other version of it. The
+    /// service repeats the selector; an emulator that does not is believed, since no call holds a name twice.
+    pub(crate) fn fits(&self, parameter: &Parameter) -> bool {
+        parameter.selector().is_none_or(|selector| selector == self.suffix())
+    }
+}
+
+/// One thing to read: a name, and which version of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Selector {
     /// The parameter's full name.
     pub(crate) name: String,
-    /// The version's number.
-    pub(crate) number: Option<i64>,
+    /// Which version.
+    pub(crate) pick: Pick,
     /// The key, for messages.
     pub(crate) key: Key,
 }
@@ -139,10 +182,7 @@ pub(crate) struct Selector {
 impl Selector {
     /// Returns the text that GetParameters takes.
     pub(crate) fn text(&self) -> String {
-        match self.number {
-            Some(number) => format!("{}:{number}", self.name),
-            None => self.name.clone(),
-        }
+        self.pick.of(&self.name)
     }
 }
 
@@ -170,8 +210,8 @@ mod tests {
     use super::*;
     use repin_provider::Value;
 
-    fn selector(name: &str, number: Option<i64>) -> Selector {
-        Selector { name: name.into(), number, key: Key::parse(name.trim_start_matches('/')).unwrap() }
+    fn selector(name: &str, pick: Pick) -> Selector {
+        Selector { name: name.into(), pick, key: Key::parse(name.trim_start_matches('/')).unwrap() }
     }
 
     #[test]
@@ -229,9 +269,26 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_is_of_the_version_that_was_asked_for() {
+        let live = Pick::served(Some("live"));
+        assert_eq!(live.of("/a"), "/a:live");
+        assert_eq!((live.name_in("/a:live"), live.name_in("/a:7"), live.name_in("/a")), (Some("/a"), None, None));
+        assert_eq!(Pick::served(None).name_in("/a"), Some("/a"));
+        let answered = |selector: Option<&str>| {
+            Parameter::builder().name("/a").version(2).set_selector(selector.map(str::to_owned)).build()
+        };
+        for (pick, selector) in [(Pick::Newest, None), (live.clone(), Some(":live")), (Pick::Number(7), Some(":7"))] {
+            assert!(pick.fits(&answered(selector)), "{pick:?}");
+        }
+        assert!(live.fits(&answered(None)));
+        assert!(!live.fits(&answered(Some(":LIVE"))) && !live.fits(&answered(Some(":2"))), "another label, a number");
+        assert!(!Pick::Newest.fits(&answered(Some(":live"))));
+    }
+
+    #[test]
     fn no_call_holds_a_name_twice() {
-        let mut selectors: Vec<_> = (0..12).map(|i| selector(&format!("/p{i:02}"), None)).collect();
-        selectors.extend([selector("/p00", Some(3)), selector("/p00", Some(4)), selector("/p00", Some(3))]);
+        let mut selectors: Vec<_> = (0..12).map(|i| selector(&format!("/p{i:02}"), Pick::Newest)).collect();
+        selectors.extend([3, 4, 3].map(|number| selector("/p00", Pick::Number(number))));
         let calls = calls(selectors);
         assert_eq!(calls.iter().map(Vec::len).collect::<Vec<_>>(), [10, 2, 1, 1]);
         for call in &calls {

@@ -10,7 +10,7 @@ use repin_provider::{
 };
 
 use crate::connect::{MAX_DOCUMENT, Ssm};
-use crate::convert::{self, BATCH};
+use crate::convert::{self, BATCH, Pick};
 use crate::count::StoreClock;
 use crate::error::Call;
 use crate::observe::Answer;
@@ -40,7 +40,7 @@ impl Ssm {
     async fn named_documents(&self, names: Vec<DocumentName>, clock: &StoreClock) -> Result<HashMap<String, Item>> {
         let paths: BTreeSet<String> = names.iter().map(|name| self.document_path(name)).collect();
         let mut answer = Answer::default();
-        self.ask(&mut answer, paths.iter(), clock).await?;
+        self.ask(&mut answer, paths.iter(), &Pick::Newest, clock).await?;
         Ok(answer.found)
     }
 

@@ -233,8 +233,13 @@ fn hint(code: &str, cause: Option<&str>, text: &str) -> Option<&'static str> {
             Some("The KMS key is being deleted, or waits for its material: cancel that, or name another in `kms_key`.")
         }
         "InvalidKeyId" => Some("Check `kms_key` and the state of the key."),
-        "ParameterMaxVersionLimitExceeded" => {
-            Some("A label sits on the oldest of 100 versions: move or remove that label.")
+        "ParameterMaxVersionLimitExceeded" => Some(
+            "The store keeps 100 versions, and drops no version that a label names: move the label on the oldest to \
+                 a newer one, or put that content again and move the label there.",
+        ),
+        "ParameterVersionNotFound" => Some("The store keeps the newest 100 versions; `repin history KEY` lists them."),
+        "ParameterVersionLabelLimitExceeded" => {
+            Some("A version takes ten labels: take labels that nobody reads off it, or choose another version.")
         }
         "ParameterLimitExceeded" => Some("The account holds as many parameters as its quota allows in this region."),
         code if code.starts_with("AccessDenied") && mentions_kms(text) => {

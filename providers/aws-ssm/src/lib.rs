@@ -12,6 +12,7 @@ mod credentials;
 mod documents;
 mod error;
 mod history;
+mod label;
 mod memory;
 mod observe;
 mod owners;

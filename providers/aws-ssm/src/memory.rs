@@ -28,6 +28,8 @@ struct Known {
     tier: Option<Tier>,
     seen: Option<(Version, Instant)>,
     wrote: Option<(Wrote, Instant)>,
+    /// The version that we moved the label to; an inner `None` where we took it off.
+    labelled: Option<(Option<i64>, Instant)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -78,8 +80,14 @@ impl Memory {
     /// Remembers a delete.
     pub(crate) fn deleted(&self, name: &str, at: Option<i64>) {
         self.with(name, |known| {
-            *known = Known { wrote: Some((Wrote::Delete(at), Instant::now())), ..Known::default() };
+            let now = Instant::now();
+            *known = Known { wrote: Some((Wrote::Delete(at), now)), labelled: Some((None, now)), ..Known::default() };
         });
+    }
+
+    /// Remembers where we moved the label to; `None` after it was taken off.
+    pub(crate) fn labelled(&self, name: &str, number: Option<i64>) {
+        self.with(name, |known| known.labelled = Some((number, Instant::now())));
     }
 
     /// Returns whether the parameter is a SecureString, if that is known.
@@ -111,6 +119,16 @@ impl Memory {
             Some((Wrote::Version(ours), _)) => shown.is_none_or(|number| number < ours),
             Some((Wrote::Delete(Some(gone)), _)) => shown.is_some_and(|number| number >= gone),
             Some((Wrote::Delete(None), _)) | None => false,
+        })
+    }
+
+    /// Tells whether an answer about the label may be older than our own last move of it. Moves have no order that an
+    /// answer would show, so any other version than ours counts as late until the lag has passed.
+    pub(crate) fn is_label_stale(&self, name: &str, version: Option<&Version>) -> bool {
+        let shown = version.and_then(convert::number);
+        self.with(name, |known| match known.labelled {
+            Some((ours, at)) => at.elapsed() < self.lag && shown != ours,
+            None => false,
         })
     }
 
@@ -158,6 +176,25 @@ mod tests {
         assert!(!memory.is_stale("/a", Some(&Version::new("8", None))));
         tokio::time::advance(Duration::from_secs(10)).await;
         assert!(!memory.is_stale("/a", None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_label_is_late_until_it_is_where_we_moved_it() {
+        let memory = Memory::new(Duration::from_secs(10));
+        let (three, seven) = (Version::new("3", None), Version::new("7", None));
+        memory.put("/a", 7, false, None);
+        assert!(!memory.is_label_stale("/a", Some(&three)), "a put moves no label");
+        assert!(!memory.is_label_stale("/a", None));
+        memory.labelled("/a", Some(3));
+        assert!(memory.is_label_stale("/a", None) && memory.is_label_stale("/a", Some(&seven)));
+        assert!(!memory.is_label_stale("/a", Some(&three)), "back is no less right than forward");
+        assert!(memory.is_stale("/a", Some(&three)), "the newest is still the put");
+        memory.labelled("/a", None);
+        assert!(memory.is_label_stale("/a", Some(&three)) && !memory.is_label_stale("/a", None));
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert!(!memory.is_label_stale("/a", Some(&three)));
+        memory.deleted("/a", Some(7));
+        assert!(memory.is_label_stale("/a", Some(&three)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use aws_sdk_ssm::types::Parameter;
 use futures::{StreamExt, TryStreamExt, stream};
-use repin_provider::{ErrorKind, Item, Key, Observation, Observe, ReadRequest, ReadValue, Result, Seen, Version};
+use repin_provider::{ErrorKind, Item, Key, Observation, Observe, ReadRequest, ReadValue, Result, Seen, Version, View};
 
 use crate::Ssm;
-use crate::convert::{self, BATCH, Selector};
+use crate::convert::{self, BATCH, Pick, Selector};
 use crate::count::StoreClock;
 
 /// Reads under way at once. More would only queue at the quota.
@@ -37,18 +37,25 @@ impl Answer {
 impl Ssm {
     pub(crate) async fn observe_keys(&self, request: Observe) -> Result<Observation> {
         let clock = StoreClock::default();
+        let label = self.config.label().filter(|_| request.view == View::Served);
         let wanted: BTreeMap<String, Key> = request.keys.into_iter().map(|key| (self.name_of(&key), key)).collect();
         let mut answer = Answer::default();
         let mut foreign = None;
         if request.census {
             let (listed, others) = self.census(&wanted, &clock).await?;
-            answer.found = listed;
+            // It lists the latest versions, which are not what a label serves.
+            if label.is_none() {
+                answer.found = listed;
+            }
             foreign = Some(others);
         }
         // A listing may miss what was just made, so what it lacks is asked for by name before it counts as absent.
-        self.ask(&mut answer, wanted.keys(), &clock).await?;
-        for (name, item) in &answer.found {
-            self.memory.saw(name, item);
+        self.ask(&mut answer, wanted.keys(), &Pick::served(label), &clock).await?;
+        // What is served says nothing of the version that a write would meet.
+        if label.is_none() {
+            for (name, item) in &answer.found {
+                self.memory.saw(name, item);
+            }
         }
         let items = wanted.into_iter().map(|(name, key)| (key, seen(&mut answer, &name))).collect();
         Ok(Observation { items, foreign, reference: None, at: clock.earliest(), resume: None })
@@ -77,17 +84,21 @@ impl Ssm {
     }
 
     /// Asks for the names that are not answered yet, and again for those that were answered as they stood before our
-    /// own last write, until the store's lag has passed.
+    /// own last write or move of the label, until the store's lag has passed.
     pub(crate) async fn ask<'a>(
         &self,
         answer: &mut Answer,
         names: impl Iterator<Item = &'a String> + Clone + Send,
+        pick: &Pick,
         clock: &StoreClock,
     ) -> Result<()> {
         let mut open: Vec<String> = names.clone().filter(|name| !answer.found.contains_key(*name)).cloned().collect();
         loop {
-            self.ask_once(answer, open, clock).await?;
-            let late = |name: &&String| self.memory.is_stale(name, answer.version(name));
+            self.ask_once(answer, open, pick, clock).await?;
+            let late = |name: &&String| match pick {
+                Pick::Labelled(_) => self.memory.is_label_stale(name, answer.version(name)),
+                Pick::Newest | Pick::Number(_) => self.memory.is_stale(name, answer.version(name)),
+            };
             open = names.clone().filter(late).cloned().collect();
             if open.is_empty() {
                 return Ok(());
@@ -99,24 +110,25 @@ impl Ssm {
     }
 
     /// Asks for names, ten a request.
-    async fn ask_once(&self, answer: &mut Answer, names: Vec<String>, clock: &StoreClock) -> Result<()> {
-        let batches: Vec<Vec<String>> = names.chunks(BATCH).map(<[String]>::to_vec).collect();
+    async fn ask_once(&self, answer: &mut Answer, names: Vec<String>, pick: &Pick, clock: &StoreClock) -> Result<()> {
+        let texts: Vec<String> = names.iter().map(|name| pick.of(name)).collect();
+        let batches: Vec<Vec<String>> = texts.chunks(BATCH).map(<[String]>::to_vec).collect();
         let mut answers = stream::iter(batches)
             .map(|batch| self.client.get_parameters(batch, false, None, clock))
             .buffer_unordered(PARALLEL);
         while let Some((parameters, missing)) = answers.try_next().await? {
-            for parameter in parameters {
+            for parameter in parameters.into_iter().filter(|parameter| pick.fits(parameter)) {
                 let (name, item) = self.understand("GetParameters", parameter, convert::item)?;
                 answer.found.insert(name, item);
             }
-            answer.missing.extend(missing);
+            answer.missing.extend(missing.iter().filter_map(|text| pick.name_in(text)).map(str::to_owned));
         }
         Ok(())
     }
 
     pub(crate) async fn read_values(&self, requests: &[ReadRequest]) -> Result<Vec<Option<ReadValue>>> {
         let calls = convert::calls(requests.iter().filter_map(|request| self.selector(request)).collect());
-        let values: Vec<HashMap<(String, Option<i64>), ReadValue>> =
+        let values: Vec<HashMap<(String, Pick), ReadValue>> =
             stream::iter(calls).map(|call| self.read_call(call)).buffer_unordered(PARALLEL).try_collect().await?;
         let values: HashMap<_, _> = values.into_iter().flatten().collect();
         Ok(requests.iter().map(|request| self.pick(&values, request)).collect())
@@ -124,23 +136,23 @@ impl Ssm {
 
     /// Returns what to ask for; `None` where the version is none that SSM could have.
     fn selector(&self, request: &ReadRequest) -> Option<Selector> {
-        let number = match &request.version {
-            None => None,
-            Some(version) => Some(convert::number(version)?),
+        let pick = match &request.version {
+            None => Pick::served(self.config.label()),
+            Some(version) => Pick::Number(convert::number(version)?),
         };
-        Some(Selector { name: self.name_of(&request.key), number, key: request.key.clone() })
+        Some(Selector { name: self.name_of(&request.key), pick, key: request.key.clone() })
     }
 
     /// Returns the value for a request, unless it is of another incarnation of the name.
-    fn pick(&self, values: &HashMap<(String, Option<i64>), ReadValue>, request: &ReadRequest) -> Option<ReadValue> {
+    fn pick(&self, values: &HashMap<(String, Pick), ReadValue>, request: &ReadRequest) -> Option<ReadValue> {
         let selector = self.selector(request)?;
-        let value = values.get(&(selector.name, selector.number))?;
+        let value = values.get(&(selector.name, selector.pick))?;
         request.version.as_ref().is_none_or(|wanted| *wanted == value.version).then(|| value.clone())
     }
 
     /// Reads up to ten selectors. One key that cannot be decrypted fails the store's whole answer, so each is then read
     /// by itself to name it.
-    async fn read_call(&self, call: Vec<Selector>) -> Result<HashMap<(String, Option<i64>), ReadValue>> {
+    async fn read_call(&self, call: Vec<Selector>) -> Result<HashMap<(String, Pick), ReadValue>> {
         let [_, _, ..] = call.as_slice() else { return self.read_together(&call).await };
         match self.read_together(&call).await {
             Err(error) if matches!(error.kind, ErrorKind::KeyUnusable | ErrorKind::Denied) => {
@@ -155,20 +167,21 @@ impl Ssm {
         }
     }
 
-    async fn read_together(&self, call: &[Selector]) -> Result<HashMap<(String, Option<i64>), ReadValue>> {
+    async fn read_together(&self, call: &[Selector]) -> Result<HashMap<(String, Pick), ReadValue>> {
         let names = call.iter().map(Selector::text).collect();
         let key = match call {
             [only] => Some(&only.key),
             _ => None,
         };
         let (parameters, _) = self.client.get_parameters(names, true, key, &StoreClock::default()).await?;
-        let asked: HashMap<&str, Option<i64>> =
-            call.iter().map(|selector| (selector.name.as_str(), selector.number)).collect();
+        let asked: HashMap<&str, &Pick> =
+            call.iter().map(|selector| (selector.name.as_str(), &selector.pick)).collect();
         let mut values = HashMap::new();
         for parameter in parameters {
+            let pick = parameter.name().and_then(|name| asked.get(name)).filter(|pick| pick.fits(&parameter)).copied();
             let (name, value) = self.understand("GetParameters", parameter, convert::read_value)?;
-            if let Some(number) = asked.get(name.as_str()) {
-                values.insert((name, *number), value);
+            if let Some(pick) = pick {
+                values.insert((name, pick.clone()), value);
             }
         }
         Ok(values)
