@@ -1,6 +1,7 @@
 //! What goes over the wire, and what is made of what comes back; against a scripted transport.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what is wanted")]
 
+mod labels;
 mod script;
 
 use std::time::Duration;
