@@ -18,6 +18,10 @@ enum Shape {
     Shared,
     /// A store of its own, without prefix or label.
     Whole,
+    /// A prefix in one store, served as a snapshot.
+    Frozen,
+    /// A store of its own, without prefix or label, served as a snapshot.
+    WholeFrozen,
 }
 
 struct Emulated {
@@ -31,6 +35,10 @@ impl Emulated {
         let (settings, store) = match self.shape {
             Shape::Shared => (json!({ "prefix": case, "label": "prod" }), "shared"),
             Shape::Whole => (json!({}), case),
+            Shape::Frozen => {
+                (json!({ "prefix": case, "label": "prod", "serve": { "snapshot": "served/release" } }), "shared")
+            }
+            Shape::WholeFrozen => (json!({ "serve": { "snapshot": "release" } }), case),
         };
         let mut settings = settings;
         settings["endpoint"] = self.emulator.azure_endpoint().into();
@@ -76,7 +84,8 @@ impl Setup for Emulated {
 
 async fn conforms(shape: Shape, lag: Duration) {
     let stale_reads = (!lag.is_zero()).then_some(lag);
-    let options = repin_emulator::Options { stale_reads, ..Default::default() };
+    let snapshot_provisioning = Duration::from_millis(20);
+    let options = repin_emulator::Options { stale_reads, snapshot_provisioning, ..Default::default() };
     let setup = Emulated { emulator: Emulator::start(options).await.unwrap(), shape, lag };
     run(&setup).await.assert();
     setup.emulator.shutdown().await;
@@ -90,6 +99,21 @@ async fn a_prefix_in_a_shared_store_conforms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_whole_store_conforms() {
     conforms(Shape::Whole, Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prefix_served_as_a_snapshot_conforms() {
+    conforms(Shape::Frozen, Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_store_served_as_a_snapshot_conforms() {
+    conforms(Shape::WholeFrozen, Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_in_a_store_whose_reads_lag_conforms() {
+    conforms(Shape::Frozen, Duration::from_millis(150)).await;
 }
 
 /// Whoever wrote sends its sync token and reads its own writes; the other host waits for them.

@@ -30,7 +30,13 @@ impl Store {
     }
 
     fn provider(&self, label: Option<&str>) -> AppConfiguration {
-        let settings = json!({ "endpoint": self.emulator.azure_endpoint(), "prefix": "app", "label": label });
+        self.serving(label, json!("key-values"))
+    }
+
+    fn serving(&self, label: Option<&str>, serve: serde_json::Value) -> AppConfiguration {
+        let settings = json!({
+            "endpoint": self.emulator.azure_endpoint(), "prefix": "app", "label": label, "serve": serve
+        });
         let config: Config = serde_json::from_value(settings).unwrap();
         let options = Options {
             connection_string: Some(Secret::new(self.emulator.connection_string())),
@@ -207,16 +213,39 @@ async fn a_pass_costs_what_was_promised() {
     assert_eq!(grown.foreign.unwrap(), ["app/k000x"]);
     assert_eq!(counters.total("appconfig"), 3);
 
-    counters.reset();
-    let past: Vec<_> = names[..15].iter().map(|name| &changed.items[&key(name)]).collect();
-    let requests: Vec<_> = names[..15]
-        .iter()
-        .zip(&past)
-        .map(|(name, seen)| ReadRequest { key: key(name), version: Some(seen.item().unwrap().version.clone()) })
-        .collect();
-    assert!(provider.read(&requests).await.unwrap().iter().all(Option::is_some));
-    assert_eq!(counters.total("appconfig"), 3, "fifteen past versions, five to a request");
     store.emulator.shutdown().await;
+}
+
+/// A request for each key at most, and never more than the whole prefix takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn past_versions_of_one_moment_cost_a_look() {
+    for serve in [json!("key-values"), json!({ "snapshot": "release" })] {
+        let store = Store::start(Default::default()).await;
+        let provider = store.serving(None, serve);
+        let names: Vec<_> = (0..1000).map(|i| format!("k{i:04}")).collect();
+        let mut old = Vec::new();
+        for name in &names {
+            old.push(create(&provider, name, "one").await);
+        }
+        store.emulator.clock().advance(Duration::from_secs(2));
+        for (name, version) in names.iter().zip(&old).step_by(2) {
+            provider.apply(&put(name, "two", Put::Replace(version.clone()))).await.unwrap();
+        }
+        let counters = store.emulator.counters();
+        // Asked for, and what it may cost: by name in groups of five, or the ten pages of the prefix.
+        for (wanted, most) in [(1, 1), (4, 1), (10, 10), (250, 10), (1000, 10)] {
+            let chosen = (0..1000).step_by(1000 / wanted);
+            let requests: Vec<_> =
+                chosen.map(|i| ReadRequest { key: key(&names[i]), version: Some(old[i].clone()) }).collect();
+            counters.reset();
+            let read = provider.read(&requests).await.unwrap();
+            assert_eq!((read.len(), read.iter().flatten().count()), (wanted, wanted));
+            assert!(read.iter().flatten().all(|value| value.value.expose() == "one"));
+            let sent = counters.total("appconfig");
+            assert!(sent <= most, "{wanted} past versions took {sent} requests, not {most}");
+        }
+        store.emulator.shutdown().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,6 +24,8 @@ struct Sent {
     line: String,
     if_match: Option<String>,
     if_none_match: Option<String>,
+    /// The moment that is looked back to.
+    back_to: Option<String>,
     body: Json,
 }
 
@@ -79,6 +81,7 @@ impl HttpClient for Scripted {
             line: format!("{} {}?{}", request.method(), request.url().path(), query.join("&")),
             if_match: header("if-match"),
             if_none_match: header("if-none-match"),
+            back_to: header("accept-datetime"),
             body: serde_json::from_slice(body).unwrap_or_default(),
         };
         let index = {
@@ -396,41 +399,86 @@ async fn nothing_of_the_ledger_is_an_item() {
     assert!(bench.sent().is_empty());
 }
 
-/// Revisions of `app*1/k0` to `app*1/k29`, two of each, five keys on a page of the whole prefix.
-fn revisions(sent: &Sent) -> Answer {
-    let of =
-        |i: usize| [item(&format!("app*1/k{i}"), "new", "n"), item(&format!("app*1/k{i}"), "old", &format!("o{i}"))];
+/// What `app*1/k0` to `app*1/k29` hold now, held a while ago, and held at all; two of the prefix make a page.
+fn storeful(sent: &Sent) -> Answer {
+    let old = |i: &usize| item(&format!("app*1/k{i}"), "old", &format!("o{i}"));
+    let new = |i: &usize| item(&format!("app*1/k{i}"), "new", "n");
+    let both = |i: usize| [new(&i), old(&i)];
+    let show = |i: usize| match (sent.line.contains("/revisions"), &sent.back_to) {
+        (true, _) => both(i).to_vec(),
+        (false, Some(_)) => vec![old(&i)],
+        (false, None) => vec![new(&i)],
+    };
     if !sent.line.contains("key=app%5C%2A1%2F%2A&") && !sent.line.contains("after=") {
         let asked = |i: &usize| sent.line.contains(&format!("%2Fk{i}%2C")) || sent.line.contains(&format!("%2Fk{i}&"));
-        let items: Vec<_> = (0..30).filter(asked).flat_map(of).collect();
+        let items: Vec<_> = (0..30).filter(asked).flat_map(show).collect();
         return Answer::ok(page("", &items, None));
     }
     let start: usize =
         sent.line.split("after=").nth(1).map_or(0, |text| text.split('&').next().unwrap().parse().unwrap());
-    let items: Vec<_> = (start..start + 2).flat_map(of).collect();
-    let next = format!("/revisions?api-version=2026-04-01&key=x&after={}", start + 2);
+    let next = format!("/kv?api-version=2026-04-01&key=x&after={}", start + 2);
+    let items: Vec<_> = (start..start + 2).flat_map(show).collect();
     Answer::ok(page("", &items, (start + 2 < 30).then_some(next.as_str())))
 }
 
-async fn read_old(count: usize) -> usize {
-    let bench = Bench::new(|_, sent| revisions(sent));
+/// Reads past versions of the first keys and returns what was sent for them.
+async fn read_old(count: usize, at: Option<&str>, script: fn(&Sent) -> Answer) -> Vec<Sent> {
+    let bench = Bench::new(move |_, sent| script(sent));
+    let at = at.map(|at| at.parse().unwrap());
     let requests: Vec<_> = (0..count)
-        .map(|i| ReadRequest { key: key(&format!("k{i}")), version: Some(Version::new(format!("o{i}"), None)) })
+        .map(|i| ReadRequest { key: key(&format!("k{i}")), version: Some(Version::new(format!("o{i}"), at)) })
         .collect();
     let values = bench.provider.read(&requests).await.unwrap();
     for (i, value) in values.iter().enumerate() {
         let value = value.as_ref().unwrap_or_else(|| panic!("k{i} was not found"));
         assert_eq!((value.value.expose(), value.version.id.as_str()), ("old", format!("o{i}").as_str()));
     }
-    bench.sent().len()
+    bench.sent()
 }
 
 #[tokio::test]
-async fn past_versions_are_read_by_five_or_by_the_prefix() {
-    assert_eq!(read_old(1).await, 1);
-    assert_eq!(read_old(12).await, 3);
-    // 25 keys: five pages of the prefix find k0 to k9, and the other fifteen take three lists by name.
-    assert_eq!(read_old(25).await, 8);
+async fn past_versions_are_read_by_looking_back() {
+    let one = read_old(1, Some(AT), storeful).await;
+    assert_eq!(one.len(), 1);
+    assert_eq!(one[0].line, "GET /kv?api-version=2026-04-01&key=app%5C%2A1%2Fk0&label=%00");
+    // The second after the newest of them was written.
+    assert_eq!(one[0].back_to.as_deref(), Some("Sat, 21 Nov 2026 22:10:02 GMT"));
+    assert_eq!(read_old(5, Some(AT), storeful).await.len(), 1);
+    // 12 keys: three pages of the prefix find k0 to k5, and the other six take two lists by name.
+    assert_eq!(read_old(12, Some(AT), storeful).await.len(), 5);
+    assert!(read_old(12, Some(AT), storeful).await.iter().all(|sent| sent.back_to.is_some()));
+    // 25 keys: five pages find k0 to k9, and the other fifteen take three lists by name.
+    assert_eq!(read_old(25, Some(AT), storeful).await.len(), 8);
+}
+
+#[tokio::test]
+async fn versions_without_a_time_are_looked_for_among_all() {
+    let sent = read_old(12, None, storeful).await;
+    assert_eq!(sent.len(), 3);
+    assert!(sent.iter().all(|sent| sent.line.starts_with("GET /revisions") && sent.back_to.is_none()));
+}
+
+#[tokio::test]
+async fn a_look_back_that_shows_or_tells_nothing_is_no_end() {
+    fn refused(sent: &Sent) -> Answer {
+        if sent.back_to.is_some() { Answer::status(400) } else { storeful(sent) }
+    }
+    fn newer(sent: &Sent) -> Answer {
+        storeful(&Sent { back_to: None, ..sent.clone() })
+    }
+    for script in [refused, newer] {
+        let sent = read_old(5, Some(AT), script).await;
+        assert_eq!(sent.len(), 2);
+        assert!(sent[0].back_to.is_some() && sent[1].line.starts_with("GET /revisions"));
+    }
+}
+
+#[tokio::test]
+async fn a_look_back_that_fails_is_a_failure() {
+    let bench = Bench::new(|_, _| Answer::status(403));
+    let request = ReadRequest { key: key("a"), version: Some(Version::new("o", Some(AT.parse().unwrap()))) };
+    assert_eq!(bench.provider.read(&[request]).await.unwrap_err().kind, ErrorKind::Denied);
+    assert_eq!(bench.sent().len(), 1);
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     Action, Applied, Content, Document, DocumentName, Documents, Error, ErrorKind, Item, Key, Observation, Observe,
-    Owner, Provider, Put, ReadDocuments, ReadRequest, ReadValue, Result as StoreResult, Secret, Seen, Value, Version,
-    Write, WriteDocument,
+    Owner, Provider, Put, ReadDocuments, ReadRequest, ReadValue, Result as StoreResult, Secret, Seen, Serving, Value,
+    Version, View, Write, WriteDocument,
 };
 
 /// How often a read is repeated while its store may lag.
@@ -167,9 +167,15 @@ pub(super) async fn delete(provider: &dyn Provider, key: &Key, expected: &Versio
     provider.apply(&Write { key: key.clone(), action: Action::Delete(expected.clone()) }).await
 }
 
-/// Observes keys with nothing remembered and no census.
+/// Asks for what was put last, which is what readers meet where a put is served at once.
+pub(super) fn newest(provider: &dyn Provider) -> Observe {
+    let view = if provider.capabilities().serving == Serving::AtOnce { View::Served } else { View::Newest };
+    Observe { view, ..Observe::default() }
+}
+
+/// Observes what was put last, with nothing remembered and no census.
 pub(super) async fn look(provider: &dyn Provider, keys: &[Key]) -> StoreResult<Observation> {
-    provider.observe(Observe { keys: keys.to_vec(), census: false, ..Observe::default() }).await
+    provider.observe(Observe { keys: keys.to_vec(), census: false, ..newest(provider) }).await
 }
 
 pub(super) async fn read(

@@ -18,6 +18,7 @@ mod contents;
 mod documents;
 mod observing;
 mod reading;
+mod together;
 mod writing;
 
 use std::fmt;
@@ -141,7 +142,7 @@ impl fmt::Display for Report {
 
 /// Returns every case.
 pub fn cases() -> Vec<Case> {
-    [writing::CASES, observing::CASES, reading::CASES, contents::CASES, documents::CASES].concat()
+    [writing::CASES, observing::CASES, reading::CASES, contents::CASES, documents::CASES, together::CASES].concat()
 }
 
 /// Runs every case, one after another: a live store's quota is shared by all of them.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 
-use super::arena::{Arena, Checked, Failure, create, delete, key, look, plain, present, sent};
+use super::arena::{Arena, Checked, Failure, create, delete, key, look, newest, plain, present, sent};
 use super::{Case, case_table, ensure};
 use crate::{Key, Observation, Observe, Seen};
 
@@ -24,7 +24,7 @@ case_table![
 const MANY: usize = 250;
 
 async fn an_empty_place_holds_nothing(arena: Arc<Arena>) -> Checked {
-    let seen = arena.provider.observe(Observe { keys: Vec::new(), census: true, ..Observe::default() }).await?;
+    let seen = arena.provider.observe(Observe { keys: Vec::new(), census: true, ..newest(&*arena.provider) }).await?;
     ensure!(seen.items.is_empty(), "nothing was asked for, yet {:?}", seen.items);
     ensure!(
         seen.foreign.as_ref().is_some_and(Vec::is_empty),
@@ -40,7 +40,7 @@ async fn absent_keys_are_absent(arena: Arc<Arena>) -> Checked {
     arena.see(&there, &version).await?;
     for census in [false, true] {
         let keys = vec![there.clone(), missing.clone(), key("ther"), key("there/below")];
-        let seen = arena.provider.observe(Observe { keys, census, ..Observe::default() }).await?;
+        let seen = arena.provider.observe(Observe { keys, census, ..newest(&*arena.provider) }).await?;
         ensure!(seen.items.len() == 4, "four keys were asked for, {} answered", seen.items.len());
         present(&seen, &there)?;
         for wanted in [&missing, &key("ther"), &key("there/below")] {
@@ -62,7 +62,7 @@ async fn observing_many_keys_takes_pages(arena: Arc<Arena>) -> Checked {
     for census in [false, true] {
         let seen = arena.eventually(async || see_many(&arena, &keys, census).await).await?;
         let before = sent(&*arena.provider);
-        arena.provider.observe(Observe { keys: keys.clone(), census, ..Observe::default() }).await?;
+        arena.provider.observe(Observe { keys: keys.clone(), census, ..newest(&*arena.provider) }).await?;
         let cost = sent(&*arena.provider) - before;
         let pages = MANY.div_ceil(page) as u64;
         // A listing may end with one empty page.
@@ -73,7 +73,7 @@ async fn observing_many_keys_takes_pages(arena: Arc<Arena>) -> Checked {
 }
 
 async fn see_many(arena: &Arena, keys: &[Key], census: bool) -> Checked<Observation> {
-    let seen = arena.provider.observe(Observe { keys: keys.to_vec(), census, ..Observe::default() }).await?;
+    let seen = arena.provider.observe(Observe { keys: keys.to_vec(), census, ..newest(&*arena.provider) }).await?;
     for wanted in keys {
         let item = present(&seen, wanted)?;
         ensure!(item.value.as_deref() == Some(wanted.as_str()), "{wanted} holds {:?}", item.value);
@@ -104,7 +104,7 @@ async fn census_names_foreign_items_and_only_those(arena: Arc<Arena>) -> Checked
     wanted.sort();
     arena
         .eventually(async || {
-            let request = Observe { keys: vec![ours.clone()], census: true, ..Observe::default() };
+            let request = Observe { keys: vec![ours.clone()], census: true, ..newest(&*arena.provider) };
             let seen = arena.provider.observe(request).await?;
             present(&seen, &ours)?;
             let mut foreign = seen.foreign.ok_or_else(|| Failure::new("a census names what is foreign"))?;
@@ -121,7 +121,7 @@ async fn documents_are_never_foreign(arena: Arc<Arena>) -> Checked {
     super::arena::create_document(&*arena.provider, &document, "{}").await?;
     super::arena::create_document(&*arena.stranger, &document, "{}").await?;
     arena.create(&ours, "one").await?;
-    let request = Observe { keys: vec![ours], census: true, ..Observe::default() };
+    let request = Observe { keys: vec![ours], census: true, ..newest(&*arena.provider) };
     let foreign = arena.provider.observe(request).await?.foreign;
     ensure!(foreign.as_ref().is_some_and(Vec::is_empty), "documents were taken for foreign items: {foreign:?}");
     Ok(())
@@ -149,15 +149,19 @@ async fn resume_repeats_what_was_seen(arena: Arc<Arena>) -> Checked {
     let b = arena.create(&keys[1], "two").await?;
     arena.see(&keys[0], &a).await?;
     arena.see(&keys[1], &b).await?;
-    let ask = |resume| Observe { keys: keys.clone(), census: false, resume, ..Observe::default() };
+    let ask = |resume| Observe { keys: keys.clone(), census: false, resume, ..newest(&*arena.provider) };
     let first = arena.provider.observe(ask(None)).await?;
     let second = arena.provider.observe(ask(first.resume.clone())).await?;
     same(&first, &second)?;
     let third = arena.provider.observe(ask(second.resume.clone())).await?;
     same(&first, &third)?;
     // Other keys than those remembered are answered too.
-    let other =
-        Observe { keys: vec![key("b"), key("elsewhere")], census: false, resume: third.resume, ..Observe::default() };
+    let other = Observe {
+        keys: vec![key("b"), key("elsewhere")],
+        census: false,
+        resume: third.resume,
+        ..newest(&*arena.provider)
+    };
     let seen = arena.provider.observe(other).await?;
     present(&seen, &keys[1])?;
     ensure!(matches!(seen.items.get(&key("elsewhere")), Some(Seen::Absent)), "{:?}", seen.items);
@@ -181,7 +185,8 @@ async fn resume_sees_what_changed_in_between(arena: Arc<Arena>) -> Checked {
     create(&*arena.peer, &added, plain("new")).await?;
     arena
         .eventually(async || {
-            let request = Observe { keys: keys.clone(), census: false, resume: resume.clone(), ..Observe::default() };
+            let request =
+                Observe { keys: keys.clone(), census: false, resume: resume.clone(), ..newest(&*arena.provider) };
             let seen = arena.provider.observe(request).await?;
             let item = present(&seen, &changed)?;
             ensure!(item.version == second && item.value.as_deref() == Some("two"), "the change is not seen: {item:?}");
@@ -197,7 +202,7 @@ async fn resume_of_one_host_is_not_needed_by_another(arena: Arc<Arena>) -> Check
     let wanted = key("a");
     let version = arena.create(&wanted, "one").await?;
     arena.see(&wanted, &version).await?;
-    let ask = |resume| Observe { keys: vec![wanted.clone()], census: false, resume, ..Observe::default() };
+    let ask = |resume| Observe { keys: vec![wanted.clone()], census: false, resume, ..newest(&*arena.provider) };
     let here = arena.provider.observe(ask(None)).await?;
     // A resume is data: it may come from another process, or be one that this version does not understand.
     let alien = crate::Resume(serde_json::json!({ "unknown": [1, 2, 3] }));
