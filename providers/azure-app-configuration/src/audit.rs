@@ -35,10 +35,10 @@ pub fn audit(config: &Config, key: &Key, content: &Content) -> Vec<Refusal> {
             "drop the separator at the start of the key; the target's own is joined to it",
         ));
     }
-    match reference_name(config) {
-        Some(reference) => refusals.extend(audit_frozen(&reference, &name, content)),
-        None => refusals.extend(audit_flag(config, &name, content)),
-    }
+    refusals.extend(match config.serve {
+        Serve::KeyValues => audit_flag(config, &name, content),
+        Serve::Snapshot(_) => audit_frozen(&name, content),
+    });
     refusals.extend(audit_tags(content));
     if content.value.is_secret() {
         refusals.push(refusal(
@@ -121,15 +121,15 @@ pub fn audit_settings(config: &Config) -> Vec<(&'static str, Refusal)> {
         check("label", label == "repin", "this label is the ledger's", "choose another");
         check(
             "label",
-            label.ends_with(STAGING),
-            "labels that end in `~staging` are for what is staged for a snapshot",
+            label.starts_with(STAGING),
+            "labels that begin with `~staging` are for what is staged for a snapshot",
             "choose another",
         );
     }
     if let (Serve::Snapshot(key), Some(reference)) = (&config.serve, reference_name(config)) {
         check(
             "serve",
-            Key::parse(key).is_err() || key.contains('%') || flaw(&reference) || matches!(&*reference, "." | ".."),
+            Key::parse(key).is_err() || key.contains('%') || matches!(&*reference, "." | ".."),
             "this cannot be a key",
             "for example `release`",
         );
@@ -139,12 +139,14 @@ pub fn audit_settings(config: &Config) -> Vec<(&'static str, Refusal)> {
             "keys that begin so have a meaning of their own",
             "for example `release`",
         );
-        let staged = written_label(config).unwrap_or_default();
+        // The reference itself is shorter.
+        let staging = written_label(config).map_or(0, |label| label.chars().count());
         check(
-            "label",
-            staged.chars().count() > MAX_NAME && !config.label.as_deref().is_some_and(flaw),
-            "with `~staging`, under which a snapshot target stages, the label has more than 256 characters",
-            "shorten it",
+            "serve",
+            staging > MAX_NAME,
+            "the label for what is staged has more than 256 characters: `~staging~`, the label, `~`, the prefix and \
+             this key",
+            "shorten one of them",
         );
     }
     check(
@@ -197,27 +199,19 @@ fn audit_key(name: &str) -> Vec<Refusal> {
     refusals
 }
 
-/// Refuses what readers would not find in a snapshot, or would find in place of the reference to it.
-fn audit_frozen(reference: &str, name: &str, content: &Content) -> Option<Refusal> {
+/// Refuses what readers would not find in a snapshot.
+///
+/// That no entry of any target may stand where a reference is to be is for whoever knows all targets to check.
+fn audit_frozen(name: &str, content: &Content) -> Option<Refusal> {
     let kind = content.content_type.as_deref().unwrap_or_default();
-    if name == reference {
-        Some(refusal(
-            format!("`{reference}` is the snapshot reference that readers follow (`serve: {{ snapshot }}`)"),
-            "rename the entry, or choose another key for the reference",
-        ))
-    } else if is_flag(content) || name.starts_with(FLAGS) {
-        Some(refusal(
-            "readers ignore feature flags inside a snapshot",
-            "send it, by `targets`, to a second target of this store with `serve: key-values`",
-        ))
+    let what = if is_flag(content) || name.starts_with(FLAGS) {
+        "readers ignore feature flags inside a snapshot"
     } else if kind.to_ascii_lowercase().contains(REFERENCE_PROFILE) {
-        Some(refusal(
-            "readers do not follow a snapshot reference inside a snapshot",
-            "send it, by `targets`, to a second target of this store with `serve: key-values`",
-        ))
+        "readers do not follow a snapshot reference inside a snapshot"
     } else {
-        None
-    }
+        return None;
+    };
+    Some(refusal(what, "send it, by `targets`, to a second target of this store with `serve: key-values`"))
 }
 
 /// Refuses a flag that no reader would find, and what readers would take for a flag and find none.
@@ -442,9 +436,7 @@ mod tests {
     #[test]
     fn a_snapshot_takes_only_what_readers_find_in_it() {
         let snapshots = Config { serve: Serve::Snapshot("release".into()), ..config() };
-        refuses(&snapshots, "release", &content("x"), "`assistant/release` is the snapshot reference");
-        assert!(found(&snapshots, "release/notes", &content("x")).is_empty());
-        assert!(found(&config(), "release", &content("x")).is_empty());
+        assert!(found(&snapshots, "chat/config", &content("x")).is_empty());
         let flag = Content {
             content_type: Some("application/vnd.microsoft.appconfig.ff+json;charset=utf-8".into()),
             ..content(r#"{"id":"beta"}"#)
@@ -466,7 +458,10 @@ mod tests {
     fn what_is_staged_has_a_longer_label() {
         let key = Key::parse("a").expect("a key");
         let snapshots = Config { serve: Serve::Snapshot("release".into()), ..config() };
-        assert_eq!(size(&snapshots, &key, &content("x")), size(&config(), &key, &content("x")) + "~staging".len());
+        assert_eq!(
+            size(&snapshots, &key, &content("x")),
+            size(&config(), &key, &content("x")) + "~staging~~assistant/release".len()
+        );
     }
 
     #[test]
@@ -474,18 +469,16 @@ mod tests {
         let fields = |config: Config| audit_settings(&config).into_iter().map(|(field, _)| field).collect::<Vec<_>>();
         let snapshots = |key: &str| Config { serve: Serve::Snapshot(key.into()), ..config() };
         assert!(fields(snapshots("release")).is_empty());
-        for key in ["", "/a", "a%b", &"k".repeat(250)] {
+        for key in ["", "/a", "a%b"] {
             assert_eq!(fields(snapshots(key)), ["serve"], "{key}");
         }
         for key in [".repin/x", ".appconfig.featureflag/x"] {
             assert_eq!(fields(Config { prefix: String::new(), ..snapshots(key) }), ["serve"], "{key}");
         }
-        let label = |length: usize| Config { label: Some("l".repeat(length)), ..snapshots("release") };
-        assert!(fields(label(248)).is_empty());
-        assert_eq!(fields(label(249)), ["label"]);
-        assert_eq!(fields(label(257)), ["label"]);
-        assert!(fields(Config { serve: Serve::KeyValues, ..label(249) }).is_empty());
-        assert_eq!(fields(Config { label: Some("prod~staging".into()), ..config() }), ["label"]);
+        let room = 256 - "~staging~prod~assistant/".len();
+        assert!(fields(snapshots(&"k".repeat(room))).is_empty());
+        assert_eq!(fields(snapshots(&"k".repeat(room + 1))), ["serve"]);
+        assert_eq!(fields(Config { label: Some("~staging".into()), ..config() }), ["label"]);
     }
 
     #[test]

@@ -11,7 +11,8 @@ pub(crate) const LEDGER_ROOT: &str = ".repin/";
 /// The label of the ledger's key-values, so that readers of the data's label never meet them.
 const LEDGER_LABEL: &str = "repin";
 
-/// What the label of staged key-values ends in. Nothing else may be under such a label: a snapshot takes in all of it.
+/// What the label of staged key-values begins with. Nothing else may be under such a label: a snapshot takes in all of it
+/// that is below its target's prefix.
 pub(crate) const STAGING: &str = "~staging";
 
 /// Longest filter of several keys that is sent, in bytes: some servers and proxies refuse request lines over 1 KB.
@@ -28,13 +29,16 @@ pub(crate) fn joined_prefix(config: &Config) -> String {
     }
 }
 
-/// Returns the label that puts go to: the one that readers select, or a staging label of its own where readers follow
-/// a reference to a snapshot.
+/// Returns the label that puts go to: the one that readers select, or a staging label of the target's own where readers
+/// follow a reference to a snapshot.
+///
+/// It begins with what no reader's label does, since readers may select labels by how they begin; and it holds the name
+/// of the reference, so that targets whose prefixes lie within one another do not stage into each other's snapshots.
 pub(crate) fn written_label(config: &Config) -> Option<String> {
     let label = config.label.as_deref().filter(|label| !label.is_empty());
-    match config.serve {
-        Serve::KeyValues => label.map(str::to_owned),
-        Serve::Snapshot(_) => Some(format!("{}{STAGING}", label.unwrap_or_default())),
+    match reference_name(config) {
+        None => label.map(str::to_owned),
+        Some(reference) => Some(format!("{STAGING}~{}~{reference}", label.unwrap_or_default())),
     }
 }
 
@@ -212,7 +216,8 @@ mod tests {
 
     #[test]
     fn what_is_staged_is_apart_from_what_is_read() {
-        for (label, staged) in [(Some("prod"), "prod~staging"), (None, "~staging"), (Some(""), "~staging")] {
+        let none = "~staging~~assistant/release";
+        for (label, staged) in [(Some("prod"), "~staging~prod~assistant/release"), (None, none), (Some(""), none)] {
             let config = Config {
                 prefix: "assistant/".to_owned(),
                 label: label.map(str::to_owned),
