@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use repin_aws_ssm::{Config, Options, Ssm, connect};
+use repin_aws_ssm::{Config, Options, Serve, Ssm, connect};
 use repin_emulator::{Emulator, KmsKey};
 use repin_provider::conformance::{self, Arena, Setup};
 use repin_provider::{Owner, Secret};
@@ -16,17 +16,18 @@ const KEY: &str = "alias/ai-config";
 
 struct Emulated {
     emulator: Emulator,
+    serve: Serve,
     /// How far reads lag behind writes.
     lag: Duration,
 }
 
 impl Emulated {
-    async fn start(lag: Duration) -> Self {
+    async fn start(lag: Duration, serve: Serve) -> Self {
         let defaults = repin_emulator::Options::default();
         let kms_keys = vec![KmsKey { account: defaults.account.clone(), region: REGION.into(), key: KEY.into() }];
         let ssm_read_lag = Some(lag).filter(|lag| !lag.is_zero());
         let options = repin_emulator::Options { kms_keys, ssm_read_lag, ..defaults };
-        Self { emulator: Emulator::start(options).await.unwrap(), lag }
+        Self { emulator: Emulator::start(options).await.unwrap(), serve, lag }
     }
 
     /// Connects a host of an owner to a prefix of the case's own.
@@ -37,6 +38,7 @@ impl Emulated {
             "prefix": format!("/conformance/{case}"),
             "ledger_prefix": format!("/ledger/{case}"),
             "kms_key": KEY,
+            "serve": self.serve,
             "endpoint_url": self.emulator.aws_endpoint(),
         }))
         .unwrap();
@@ -63,19 +65,37 @@ impl Setup for Emulated {
     }
 }
 
+fn by_label() -> Serve {
+    Serve::Label("live".into())
+}
+
+async fn keeps_its_promises(lag: Duration, serve: Serve) {
+    conformance::run(&Emulated::start(lag, serve).await).await.assert();
+}
+
 #[tokio::test]
 async fn keeps_every_promise_of_a_provider() {
-    conformance::run(&Emulated::start(Duration::ZERO).await).await.assert();
+    keeps_its_promises(Duration::ZERO, Serve::Latest).await;
 }
 
 #[tokio::test]
 async fn keeps_them_where_reads_lag() {
-    conformance::run(&Emulated::start(Duration::from_millis(40)).await).await.assert();
+    keeps_its_promises(Duration::from_millis(40), Serve::Latest).await;
+}
+
+#[tokio::test]
+async fn keeps_them_where_a_label_is_served() {
+    keeps_its_promises(Duration::ZERO, by_label()).await;
+}
+
+#[tokio::test]
+async fn keeps_them_where_a_label_is_served_and_reads_lag() {
+    keeps_its_promises(Duration::from_millis(40), by_label()).await;
 }
 
 #[tokio::test]
 async fn its_counts_are_the_stores_counts() {
-    let setup = Emulated::start(Duration::ZERO).await;
+    let setup = Emulated::start(Duration::ZERO, Serve::Latest).await;
     let arena = setup.open("counts").await.unwrap();
     arena.provider.preflight(repin_provider::Needs { encrypt: true }).await.unwrap();
     let counted: u64 = arena.provider.requests().values().sum();

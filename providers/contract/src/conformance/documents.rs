@@ -9,7 +9,7 @@ use super::arena::{
     Arena, Checked, Failure, all_documents, create_document, found, name, named_documents, refused, replace_document,
 };
 use super::{Case, case_table, ensure};
-use crate::{DocumentName, Documents, ErrorKind, ReadDocuments, Version, WriteDocument};
+use crate::{DocumentName, Documents, ErrorKind, ReadDocuments, Secret, Version, WriteDocument};
 
 case_table![
     a_document_is_created_once,
@@ -22,6 +22,7 @@ case_table![
     documents_of_another_owner_are_not_ours,
     documents_are_as_long_as_promised,
     documents_resume_repeats_and_notices,
+    a_secret_document_is_read_on_purpose_only,
 ];
 
 async fn see_document(arena: &Arena, name: &DocumentName, body: &str, version: &Version) -> Checked {
@@ -189,6 +190,43 @@ async fn documents_resume_repeats_and_notices(arena: Arc<Arena>) -> Checked {
             let documents = ask(resume.clone()).await?;
             found(&documents, &head, "{\"n\":2}", &second)?;
             found(&documents, &next, "{}", &claim)
+        })
+        .await
+}
+
+async fn a_secret_document_is_read_on_purpose_only(arena: Arc<Arena>) -> Checked {
+    const SENTINEL: &str = "S3NTINEL-of-the-suite";
+    let (head, kept, missing) = (name("head"), name("kept/a.1"), name("kept/b.1"));
+    let secret = WriteDocument::CreateSecret { name: kept.clone(), body: Secret::new(SENTINEL.to_owned()) };
+    let version = create_document(&*arena.provider, &head, "{}").await?;
+    let created = arena.provider.write_document(&secret).await;
+    if !arena.provider.capabilities().secrets {
+        let error = refused(created, ErrorKind::Refused)?;
+        ensure!(!format!("{error:?} {error}").contains(SENTINEL), "the refusal shows the secret");
+        refused(arena.provider.read_secret_documents(&[kept]).await, ErrorKind::Refused)?;
+        return Ok(());
+    }
+    ensure!(created?.is_some(), "a created document has a version");
+    let error = refused(arena.peer.write_document(&secret).await, ErrorKind::AlreadyExists)?;
+    ensure!(!format!("{error:?} {error}").contains(SENTINEL), "the refusal shows the secret");
+    let wanted = [missing, kept.clone()];
+    arena
+        .eventually(async || {
+            let bodies = arena.peer.read_secret_documents(&wanted).await?;
+            ensure!(!format!("{bodies:?}").contains(SENTINEL), "debug output shows the secret");
+            let texts: Vec<_> = bodies.iter().map(|body| body.as_ref().map(Secret::expose)).collect();
+            ensure!(texts == [None, Some(SENTINEL)], "one answer for each name, in order: {bodies:?}");
+            let all = all_documents(&*arena.peer).await?;
+            ensure!(all.found.keys().eq([&head]), "all documents are {:?}", all.found.keys());
+            found(&named_documents(&*arena.peer, &[&head, &kept]).await?, &head, "{}", &version)
+        })
+        .await?;
+    arena.provider.write_document(&WriteDocument::Delete { name: kept.clone() }).await?;
+    arena
+        .eventually(async || {
+            let bodies = arena.provider.read_secret_documents(std::slice::from_ref(&kept)).await?;
+            ensure!(bodies.iter().all(Option::is_none), "a deleted secret is still there");
+            Ok(())
         })
         .await
 }
