@@ -13,6 +13,7 @@
 //! Nothing here knows one store from another, so the same suite runs against an emulator and a live account. For a
 //! live one, [`Setup::patience`] says how long reads may lag.
 
+mod apart;
 mod arena;
 mod contents;
 mod documents;
@@ -142,7 +143,16 @@ impl fmt::Display for Report {
 
 /// Returns every case.
 pub fn cases() -> Vec<Case> {
-    [writing::CASES, observing::CASES, reading::CASES, contents::CASES, documents::CASES, together::CASES].concat()
+    [
+        writing::CASES,
+        observing::CASES,
+        reading::CASES,
+        contents::CASES,
+        documents::CASES,
+        apart::CASES,
+        together::CASES,
+    ]
+    .concat()
 }
 
 /// Runs every case, one after another: a live store's quota is shared by all of them.
