@@ -1,80 +1,19 @@
 //! What only a store can show: locks, labels, expiry, lost answers, throttles and what a pass costs.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use std::collections::BTreeMap;
+mod frozen;
+mod store;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use azure_data_app_configuration::{AppConfigurationClient, KeyValueContent, LockOptions, PutKeyValueOptions};
+use azure_data_app_configuration::LockOptions;
 use futures::{StreamExt, stream};
-use repin_azure_app_configuration::{AppConfiguration, Config, Options, connect};
+use repin_emulator::Fault;
 use repin_emulator::appconfig::AppConfigRates;
-use repin_emulator::{Emulator, Fault};
-use repin_provider::{
-    Action, Content, ErrorKind, Key, Observation, Observe, Outcome, Owner, Provider, Put, ReadRequest, Resume, Secret,
-    Seen, Value, Version, Write,
-};
+use repin_provider::{Action, ErrorKind, Observe, Outcome, Provider, Put, ReadRequest, Seen, Write};
 use serde_json::json;
-
-struct Store {
-    emulator: Emulator,
-    /// Somebody else with full rights.
-    other: AppConfigurationClient,
-}
-
-impl Store {
-    async fn start(options: repin_emulator::Options) -> Self {
-        let emulator = Emulator::start(options).await.unwrap();
-        let other = AppConfigurationClient::from_connection_string(&emulator.connection_string(), None).unwrap();
-        Self { emulator, other }
-    }
-
-    fn provider(&self, label: Option<&str>) -> AppConfiguration {
-        self.serving(label, json!("key-values"))
-    }
-
-    fn serving(&self, label: Option<&str>, serve: serde_json::Value) -> AppConfiguration {
-        let settings = json!({
-            "endpoint": self.emulator.azure_endpoint(), "prefix": "app", "label": label, "serve": serve
-        });
-        let config: Config = serde_json::from_value(settings).unwrap();
-        let options = Options {
-            connection_string: Some(Secret::new(self.emulator.connection_string())),
-            attempt_timeout: Duration::from_secs(5),
-            ..Options::new(Owner::parse("me").unwrap(), "t1")
-        };
-        connect(&config, options).unwrap()
-    }
-
-    async fn plant(&self, native: &str, label: Option<&str>, value: &str) {
-        let options = PutKeyValueOptions { label: label.map(str::to_owned), ..Default::default() };
-        self.other.put_key_value(native, &KeyValueContent::new(value), Some(options)).await.unwrap();
-    }
-}
-
-fn key(text: &str) -> Key {
-    Key::parse(text).unwrap()
-}
-
-fn put(text: &str, value: &str, put: Put) -> Write {
-    let content = Content {
-        value: Value::Plain(value.to_owned()),
-        content_type: None,
-        tags: BTreeMap::new(),
-        description: None,
-        tier: None,
-    };
-    Write { key: key(text), action: Action::Put(content, put) }
-}
-
-async fn create(provider: &AppConfiguration, text: &str, value: &str) -> Version {
-    provider.apply(&put(text, value, Put::Create)).await.unwrap().version.unwrap()
-}
-
-async fn look(provider: &AppConfiguration, keys: &[&str], resume: Option<Resume>) -> Observation {
-    let keys = keys.iter().map(|text| key(text)).collect();
-    provider.observe(Observe { keys, census: false, resume, ..Observe::default() }).await.unwrap()
-}
+use store::{Store, create, key, look, put};
 
 #[tokio::test]
 async fn a_locked_item_is_seen_and_left_alone() {
@@ -223,14 +162,13 @@ async fn past_versions_of_one_moment_cost_a_look() {
         let store = Store::start(Default::default()).await;
         let provider = store.serving(None, serve);
         let names: Vec<_> = (0..1000).map(|i| format!("k{i:04}")).collect();
-        let mut old = Vec::new();
-        for name in &names {
-            old.push(create(&provider, name, "one").await);
-        }
+        let old: Vec<_> = stream::iter(&names).map(|name| create(&provider, name, "one")).buffered(8).collect().await;
         store.emulator.clock().advance(Duration::from_secs(2));
-        for (name, version) in names.iter().zip(&old).step_by(2) {
-            provider.apply(&put(name, "two", Put::Replace(version.clone()))).await.unwrap();
-        }
+        stream::iter(names.iter().zip(&old).step_by(2))
+            .for_each_concurrent(8, async |(name, version)| {
+                provider.apply(&put(name, "two", Put::Replace(version.clone()))).await.unwrap();
+            })
+            .await;
         let counters = store.emulator.counters();
         // Asked for, and what it may cost: by name in groups of five, or the ten pages of the prefix.
         for (wanted, most) in [(1, 1), (4, 1), (10, 10), (250, 10), (1000, 10)] {
