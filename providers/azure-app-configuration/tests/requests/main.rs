@@ -1,6 +1,8 @@
 //! What the provider sends and what it makes of the answers, on a scripted transport.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod frozen;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -119,9 +121,13 @@ impl Bench {
     }
 
     fn with_prefix(prefix: &str, script: impl Fn(usize, &Sent) -> Answer + Send + Sync + 'static) -> Self {
+        Self::with_settings(json!({ "endpoint": ENDPOINT, "prefix": prefix }), script)
+    }
+
+    fn with_settings(settings: Json, script: impl Fn(usize, &Sent) -> Answer + Send + Sync + 'static) -> Self {
         let sent = Arc::new(Mutex::new(Vec::new()));
         let transport = Scripted { script: Box::new(script), sent: sent.clone() };
-        let config: Config = serde_json::from_value(json!({ "endpoint": ENDPOINT, "prefix": prefix })).unwrap();
+        let config: Config = serde_json::from_value(settings).unwrap();
         let options = Options {
             connection_string: Some(Secret::new(format!("Endpoint={ENDPOINT};Id=id;Secret=c2VjcmV0"))),
             transport: Some(Transport::new(Arc::new(transport))),
