@@ -281,12 +281,15 @@ impl Store {
         Err(self.context.error(error, None))
     }
 
-    /// Waits until a snapshot is made; `None` if it is gone.
-    pub(crate) async fn await_snapshot(&self, name: &str) -> Result<Option<Snapshot>> {
+    /// Waits until a snapshot is made, for as long as the client does.
+    pub(crate) async fn await_snapshot(&self, name: &str) -> Result<Made> {
         let options = SnapshotWaitOptions { poll_interval: self.poll, ..Default::default() };
         match self.client.wait_for_snapshot(name, Some(options)).await {
-            Ok(response) => Ok(Some(response.into_model())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Ok(response) => Ok(Made::Whole(Box::new(response.into_model()))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Made::Gone),
+            Err(error) if error.kind() == ErrorKind::SnapshotFailed => {
+                Ok(Made::Failed(self.context.error(error, None)))
+            }
             Err(error) => Err(self.context.error(error, None)),
         }
     }
@@ -304,6 +307,17 @@ impl Store {
             Err(error) => Err(self.context.error(error, None)),
         }
     }
+}
+
+/// What came of making a snapshot.
+#[derive(Debug)]
+pub(crate) enum Made {
+    /// It can be read.
+    Whole(Box<Snapshot>),
+    /// The store gave it up: there will never be one of this name.
+    Failed(Error),
+    /// There is no such snapshot.
+    Gone,
 }
 
 /// What came of a change to a snapshot's status.

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::AppConfiguration;
 use crate::apply::unmet;
-use crate::client::{Changed, Found, Look};
+use crate::client::{Changed, Found, Look, Made};
 use crate::convert::{Kept, OWNER_TAG};
 
 /// The content type of a snapshot reference, byte for byte: readers compare it as text.
@@ -44,10 +44,15 @@ impl AppConfiguration {
         let content = self.snapshot_content()?;
         let ours = |snapshot: &Snapshot| snapshot.tags == content.tags;
         let begun = self.store.begin_snapshot(name, &content, ours).await?;
-        let settled = self.settled(begun).await.map_err(began)?;
-        let Some(made) = settled else {
-            let message = format!("the snapshot {name} was begun and is gone");
-            return Err(Error::new(ErrorKind::Unexpected, GET_SNAPSHOT, message).with_outcome(Outcome::Unknown));
+        // From here on it may be there, whatever else fails.
+        let began = |error: Error| error.with_outcome(Outcome::Unknown);
+        let made = match self.settled(begun).await.map_err(began)? {
+            Made::Whole(snapshot) => snapshot,
+            Made::Failed(error) => return Err(error),
+            Made::Gone => {
+                let message = format!("the snapshot {name} was begun and is gone");
+                return Err(began(Error::new(ErrorKind::Unexpected, GET_SNAPSHOT, message)));
+            }
         };
         self.contents(&made).await.map_err(began)
     }
@@ -129,21 +134,24 @@ impl AppConfiguration {
     }
 
     /// Looks for a snapshot and waits until it is made; `None` if there is none or making it failed.
-    async fn find_snapshot(&self, name: &str) -> Result<Option<Snapshot>> {
+    async fn find_snapshot(&self, name: &str) -> Result<Option<Box<Snapshot>>> {
         match self.store.look_at_snapshot(name, None).await?.found {
             Found::Now(snapshot) if snapshot.status == SnapshotStatus::Failed => Ok(None),
-            Found::Now(snapshot) => match self.settled(snapshot).await {
-                // Only a snapshot that failed is refused here.
-                Err(error) if error.kind == ErrorKind::Refused => Ok(None),
-                other => other,
+            Found::Now(snapshot) => match self.settled(snapshot).await? {
+                Made::Whole(snapshot) => Ok(Some(snapshot)),
+                Made::Failed(_) | Made::Gone => Ok(None),
             },
             Found::Gone | Found::Unchanged => Ok(None),
         }
     }
 
-    /// Waits until a snapshot is made; `None` if it is gone.
-    async fn settled(&self, snapshot: Snapshot) -> Result<Option<Snapshot>> {
-        if is_readable(&snapshot) { Ok(Some(snapshot)) } else { self.store.await_snapshot(&snapshot.name).await }
+    /// Waits until a snapshot is made.
+    async fn settled(&self, snapshot: Snapshot) -> Result<Made> {
+        if is_readable(&snapshot) {
+            Ok(Made::Whole(Box::new(snapshot)))
+        } else {
+            self.store.await_snapshot(&snapshot.name).await
+        }
     }
 
     /// Returns the name of the reference, if readers follow one.
@@ -182,11 +190,6 @@ pub(crate) fn is_readable(snapshot: &Snapshot) -> bool {
 /// Tells whether a snapshot will stay.
 pub(crate) fn is_kept(snapshot: &Snapshot) -> bool {
     snapshot.status == SnapshotStatus::Ready
-}
-
-/// Marks a failure after the making of a snapshot has begun: unless the store gave it up, it may be there.
-fn began(error: Error) -> Error {
-    if error.kind == ErrorKind::Refused { error } else { error.with_outcome(Outcome::Unknown) }
 }
 
 fn gone(name: &str) -> Error {
