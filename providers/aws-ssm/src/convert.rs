@@ -156,11 +156,6 @@ impl Pick {
         format!("{name}{}", self.suffix())
     }
 
-    /// Returns the name that such a text was made of; `None` for a text of another pick.
-    pub(crate) fn name_in<'a>(&self, text: &'a str) -> Option<&'a str> {
-        text.strip_suffix(self.suffix().as_str())
-    }
-
     /// Tells whether a parameter that the store answered is what was picked, and not some other version of it. The
     /// service repeats the selector; an emulator that does not is believed, since no call holds a name twice.
     pub(crate) fn fits(&self, parameter: &Parameter) -> bool {
@@ -271,9 +266,7 @@ mod tests {
     #[test]
     fn an_answer_is_of_the_version_that_was_asked_for() {
         let live = Pick::served(Some("live"));
-        assert_eq!(live.of("/a"), "/a:live");
-        assert_eq!((live.name_in("/a:live"), live.name_in("/a:7"), live.name_in("/a")), (Some("/a"), None, None));
-        assert_eq!(Pick::served(None).name_in("/a"), Some("/a"));
+        assert_eq!([live.of("/a"), Pick::served(None).of("/a")], ["/a:live", "/a"]);
         let answered = |selector: Option<&str>| {
             Parameter::builder().name("/a").version(2).set_selector(selector.map(str::to_owned)).build()
         };

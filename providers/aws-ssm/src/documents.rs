@@ -13,7 +13,7 @@ use crate::connect::{MAX_DOCUMENT, Ssm};
 use crate::convert::{self, BATCH, Pick};
 use crate::count::StoreClock;
 use crate::error::Call;
-use crate::observe::Answer;
+use crate::observe::{Answer, Picks};
 use crate::pace::Category;
 
 /// What a document holds.
@@ -38,9 +38,9 @@ impl Ssm {
     }
 
     async fn named_documents(&self, names: Vec<DocumentName>, clock: &StoreClock) -> Result<HashMap<String, Item>> {
-        let paths: BTreeSet<String> = names.iter().map(|name| self.document_path(name)).collect();
+        let paths: Picks = names.iter().map(|name| (self.document_path(name), Pick::Newest)).collect();
         let mut answer = Answer::default();
-        self.ask(&mut answer, paths.iter(), &Pick::Newest, clock).await?;
+        self.ask(&mut answer, &paths, clock).await?;
         Ok(answer.found)
     }
 

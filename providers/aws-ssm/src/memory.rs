@@ -132,6 +132,14 @@ impl Memory {
         })
     }
 
+    /// Tells whether our own last write made this version, so lately that the store may not show it yet.
+    pub(crate) fn put_lately(&self, name: &str, number: i64) -> bool {
+        self.with(name, |known| match known.wrote {
+            Some((Wrote::Version(ours), at)) => ours == number && at.elapsed() < self.lag,
+            Some((Wrote::Delete(_), _)) | None => false,
+        })
+    }
+
     /// Returns how long to wait before asking again for what was answered late: a fraction of the lag, so that asking
     /// stays bounded.
     pub(crate) fn again(&self) -> Duration {
@@ -174,8 +182,9 @@ mod tests {
         assert!(memory.is_stale("/a", Some(&Version::new("6", None))));
         assert!(!memory.is_stale("/a", Some(&Version::new("7", None))));
         assert!(!memory.is_stale("/a", Some(&Version::new("8", None))));
+        assert!(memory.put_lately("/a", 7) && !memory.put_lately("/a", 6));
         tokio::time::advance(Duration::from_secs(10)).await;
-        assert!(!memory.is_stale("/a", None));
+        assert!(!memory.is_stale("/a", None) && !memory.put_lately("/a", 7));
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,6 +13,9 @@ use crate::count::StoreClock;
 /// Reads under way at once. More would only queue at the quota.
 const PARALLEL: usize = 4;
 
+/// What to ask for: full names, and which version of each.
+pub(crate) type Picks = BTreeMap<String, Pick>;
+
 /// What the store said of some names.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
@@ -26,10 +29,10 @@ impl Answer {
         self.found.get(name).map(|item| &item.version)
     }
 
-    fn forget(&mut self, names: &[String]) {
+    fn forget(&mut self, names: &[&String]) {
         for name in names {
-            self.found.remove(name);
-            self.missing.remove(name);
+            self.found.remove(*name);
+            self.missing.remove(*name);
         }
     }
 }
@@ -39,26 +42,35 @@ impl Ssm {
         let clock = StoreClock::default();
         let label = self.config.label().filter(|_| request.view == View::Served);
         let wanted: BTreeMap<String, Key> = request.keys.into_iter().map(|key| (self.name_of(&key), key)).collect();
+        let picks = self.picks(&wanted, label, &request.versions);
         let mut answer = Answer::default();
         let mut foreign = None;
         if request.census {
             let (listed, others) = self.census(&wanted, &clock).await?;
+            answer.found = listed;
             // It lists the latest versions, which are not what a label serves.
-            if label.is_none() {
-                answer.found = listed;
-            }
+            answer.found.retain(|name, _| picks.get(name) == Some(&Pick::Newest));
             foreign = Some(others);
         }
         // A listing may miss what was just made, so what it lacks is asked for by name before it counts as absent.
-        self.ask(&mut answer, wanted.keys(), &Pick::served(label), &clock).await?;
-        // What is served says nothing of the version that a write would meet.
-        if label.is_none() {
-            for (name, item) in &answer.found {
-                self.memory.saw(name, item);
-            }
+        self.ask(&mut answer, &picks, &clock).await?;
+        // Any other version says nothing of the one that a write would meet.
+        for (name, item) in answer.found.iter().filter(|(name, _)| picks.get(*name) == Some(&Pick::Newest)) {
+            self.memory.saw(name, item);
         }
+        let never = |name: &String| !picks.contains_key(name);
+        answer.missing.extend(wanted.keys().filter(|name| never(name)).cloned());
         let items = wanted.into_iter().map(|(name, key)| (key, seen(&mut answer, &name))).collect();
         Ok(Observation { items, foreign, reference: None, at: clock.earliest(), resume: None })
+    }
+
+    /// Returns which version to ask for of each wanted name. A past version that SSM never had is left out.
+    fn picks(&self, wanted: &BTreeMap<String, Key>, label: Option<&str>, past: &BTreeMap<Key, Version>) -> Picks {
+        let pick = |key: &Key| match past.get(key) {
+            Some(version) => convert::number(version).map(Pick::Number),
+            None => Some(Pick::served(label)),
+        };
+        wanted.iter().filter_map(|(name, key)| Some((name.clone(), pick(key)?))).collect()
     }
 
     /// Lists everything below the prefix: what is wanted, and the names of the rest.
@@ -85,21 +97,12 @@ impl Ssm {
 
     /// Asks for the names that are not answered yet, and again for those that were answered as they stood before our
     /// own last write or move of the label, until the store's lag has passed.
-    pub(crate) async fn ask<'a>(
-        &self,
-        answer: &mut Answer,
-        names: impl Iterator<Item = &'a String> + Clone + Send,
-        pick: &Pick,
-        clock: &StoreClock,
-    ) -> Result<()> {
-        let mut open: Vec<String> = names.clone().filter(|name| !answer.found.contains_key(*name)).cloned().collect();
+    pub(crate) async fn ask(&self, answer: &mut Answer, picks: &Picks, clock: &StoreClock) -> Result<()> {
+        let mut open: Vec<&String> = picks.keys().filter(|name| !answer.found.contains_key(*name)).collect();
         loop {
-            self.ask_once(answer, open, pick, clock).await?;
-            let late = |name: &&String| match pick {
-                Pick::Labelled(_) => self.memory.is_label_stale(name, answer.version(name)),
-                Pick::Newest | Pick::Number(_) => self.memory.is_stale(name, answer.version(name)),
-            };
-            open = names.clone().filter(late).cloned().collect();
+            self.ask_once(answer, picks, open, clock).await?;
+            let late = picks.iter().filter(|(name, pick)| self.is_late(name, pick, answer.version(name)));
+            open = late.map(|(name, _)| name).collect();
             if open.is_empty() {
                 return Ok(());
             }
@@ -109,19 +112,35 @@ impl Ssm {
         }
     }
 
+    /// Tells whether an answer is older than what we did last to what was asked for.
+    fn is_late(&self, name: &str, pick: &Pick, shown: Option<&Version>) -> bool {
+        match pick {
+            Pick::Newest => self.memory.is_stale(name, shown),
+            Pick::Labelled(_) => self.memory.is_label_stale(name, shown),
+            Pick::Number(number) => shown.is_none() && self.memory.put_lately(name, *number),
+        }
+    }
+
     /// Asks for names, ten a request.
-    async fn ask_once(&self, answer: &mut Answer, names: Vec<String>, pick: &Pick, clock: &StoreClock) -> Result<()> {
-        let texts: Vec<String> = names.iter().map(|name| pick.of(name)).collect();
-        let batches: Vec<Vec<String>> = texts.chunks(BATCH).map(<[String]>::to_vec).collect();
+    async fn ask_once(
+        &self,
+        answer: &mut Answer,
+        picks: &Picks,
+        names: Vec<&String>,
+        clock: &StoreClock,
+    ) -> Result<()> {
+        let texts: BTreeMap<String, &String> = names.into_iter().map(|name| (picks[name].of(name), name)).collect();
+        let asked: Vec<String> = texts.keys().cloned().collect();
+        let batches: Vec<Vec<String>> = asked.chunks(BATCH).map(<[String]>::to_vec).collect();
         let mut answers = stream::iter(batches)
             .map(|batch| self.client.get_parameters(batch, false, None, clock))
             .buffer_unordered(PARALLEL);
         while let Some((parameters, missing)) = answers.try_next().await? {
-            for parameter in parameters.into_iter().filter(|parameter| pick.fits(parameter)) {
+            for parameter in parameters.into_iter().filter(|parameter| is_asked(picks, parameter)) {
                 let (name, item) = self.understand("GetParameters", parameter, convert::item)?;
                 answer.found.insert(name, item);
             }
-            answer.missing.extend(missing.iter().filter_map(|text| pick.name_in(text)).map(str::to_owned));
+            answer.missing.extend(missing.iter().filter_map(|text| texts.get(text)).map(|name| (*name).clone()));
         }
         Ok(())
     }
@@ -200,6 +219,12 @@ impl Ssm {
             self.client.call(operation, None, &name).error(ErrorKind::Unexpected, message)
         })
     }
+}
+
+/// Tells whether a parameter is what was asked for, and not some other version of it. A nameless one is for
+/// [`Ssm::understand`] to complain of.
+fn is_asked(picks: &Picks, parameter: &Parameter) -> bool {
+    parameter.name().is_none_or(|name| picks.get(name).is_some_and(|pick| pick.fits(parameter)))
 }
 
 fn seen(answer: &mut Answer, name: &str) -> Seen {

@@ -82,6 +82,9 @@ pub struct Observe {
     pub keys: Vec<Key>,
     /// Which versions to look at.
     pub view: View,
+    /// Past versions to look at instead, for some of the keys: whether they are there, and from when. Only where native
+    /// versions have numbers ([`Capabilities::versions_kept`](crate::Capabilities::versions_kept)).
+    pub versions: BTreeMap<Key, Version>,
     /// Whether to look at foreign items below the prefix too, at the price of a listing.
     pub census: bool,
     /// What an earlier observation returned.

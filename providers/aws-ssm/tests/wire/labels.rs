@@ -93,6 +93,52 @@ async fn a_census_lists_names_and_still_asks_for_the_label() {
 }
 
 #[tokio::test]
+async fn past_versions_are_looked_at_undecrypted_beside_what_is_served() {
+    let mut past = parameter("/ai/prod/a", 3, "SecureString");
+    past["Selector"] = json!(":3");
+    let script = Script::new([
+        ok(json!({ "Parameters": [past, labelled("/ai/prod/d", 7)], "InvalidParameters": ["/ai/prod/b:5"] })),
+        found(&[parameter("/ai/prod/a", 9, "SecureString")]),
+        ok(json!({})),
+    ]);
+    let target = target(&script).await;
+    let versions = [("a", "3"), ("b", "5"), ("c", "etag")].map(|(text, id)| (key(text), Version::new(id, None)));
+    let keys = ["a", "b", "c", "d"].map(key).to_vec();
+    let seen = target.observe(Observe { keys, versions: versions.into(), ..Observe::default() }).await.unwrap();
+    let sent = &script.sent()[0].body;
+    assert_eq!(sent["Names"], json!(["/ai/prod/a:3", "/ai/prod/b:5", "/ai/prod/d:live"]));
+    assert_eq!(sent["WithDecryption"], json!(false));
+    let item = seen.items[&key("a")].item().unwrap();
+    assert_eq!((item.version.id.as_str(), item.version.at.is_some(), &item.value), ("3", true, &None));
+    assert_eq!(seen.items[&key("d")].item().unwrap().version.id, "7");
+    for gone in ["b", "c"] {
+        assert!(matches!(seen.items[&key(gone)], Seen::Absent), "{gone}: {seen:?}");
+    }
+    // None of them is what a write would meet.
+    let write = Write { key: key("a"), action: Action::Delete(Version::new("9", None)) };
+    target.apply(&write).await.unwrap();
+    assert_eq!(script.sent()[1].body["Names"], json!(["/ai/prod/a"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_past_version_is_late_only_if_it_is_our_own_last() {
+    let gone = |number: i64| missing(&[&format!("{NAME}:{number}")]);
+    let mut eighth = parameter(NAME, 8, "SecureString");
+    eighth["Selector"] = json!(":8");
+    let script = Script::new([tagged(), put(8), gone(8), found(&[eighth]), gone(2)]);
+    let target = lagging(&script).await;
+    target.apply(&replace("7")).await.unwrap();
+    let at = |number: &str| {
+        let versions = [(key("chat/config"), Version::new(number, None))].into();
+        Observe { versions, ..ask(View::Served) }
+    };
+    let there = target.observe(at("8")).await.unwrap();
+    assert_eq!(there.items[&key("chat/config")].item().unwrap().version.id, "8");
+    assert!(matches!(target.observe(at("2")).await.unwrap().items[&key("chat/config")], Seen::Absent));
+    assert_eq!(target.requests()["GetParameters"], 3);
+}
+
+#[tokio::test]
 async fn a_read_without_a_version_reads_what_is_served() {
     let script = Script::new([
         ok(json!({ "Parameters": [labelled(NAME, 3)], "InvalidParameters": ["/ai/prod/none:live"] })),
