@@ -47,7 +47,7 @@ fn lines(bench: &Bench) -> Vec<String> {
 async fn a_put_goes_to_a_label_of_the_targets_own() {
     let bench = bench(|_, _| Answer::ok(item("app*1/a", "new", "e9")));
     bench.provider.apply(&create()).await.unwrap();
-    assert_eq!(lines(&bench), ["PUT /kv/app%2A1%2Fa?api-version=2026-04-01&label=~staging~prod~app%2A1%2Frelease"]);
+    assert_eq!(lines(&bench), ["PUT /kv/app%2A1%2Fa?api-version=2026-04-01&label=~staging~prod~app-1%2Frelease"]);
     let mut reference = create();
     reference.key = key("release");
     assert_eq!(bench.provider.apply(&reference).await.unwrap_err().kind, ErrorKind::Refused);
@@ -66,7 +66,7 @@ async fn a_snapshot_is_of_everything_that_is_staged() {
     let sent = bench.sent();
     assert_eq!(
         sent[0].body,
-        json!({ "filters": [{ "key": "app\\*1/*", "label": "~staging~prod~app\\*1/release" }],
+        json!({ "filters": [{ "key": "app\\*1/*", "label": "~staging~prod~app-1/release" }],
                 "composition_type": "key", "retention_period": 604_800, "tags": { "repin:owner": "me" } })
     );
     let rest: Vec<_> = sent[1..].iter().map(|sent| sent.line.as_str()).collect();
