@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
-use repin_aws_ssm::{Config, MAX_DOCUMENT, Options, Ssm, connect};
+use repin_aws_ssm::{Config, MAX_DOCUMENT, Options, Serve, Ssm, connect};
 use repin_emulator::{Emulator, Fault, KmsKey};
 use repin_provider::{
     Action, Content, DocumentName, ErrorKind, Key, Needs, Observe, Outcome, Owner, Provider, Put, ReadDocuments,
@@ -222,6 +222,96 @@ async fn secrets_are_kept_in_the_ledger_and_never_listed() {
     let parameter = parameter.parameter.unwrap();
     assert_eq!(parameter.r#type, Some(aws_sdk_ssm::types::ParameterType::SecureString));
     assert!(!parameter.value.unwrap().contains("xxxx"), "encrypted where it lies");
+}
+
+fn by_label(config: &mut Config) {
+    config.serve = Serve::Label("live".into());
+}
+
+fn serve(wanted: &Key, version: &Version) -> Write {
+    Write { key: wanted.clone(), action: Action::Serve { version: version.clone(), from: None } }
+}
+
+/// Reads as a service would that follows the label.
+async fn read_live(emulator: &Emulator, name: &str) -> Option<String> {
+    let sent = outsider(emulator).get_parameter().name(format!("{name}:live")).with_decryption(true).send().await;
+    sent.ok()?.parameter?.value
+}
+
+#[tokio::test]
+async fn readers_of_the_label_meet_what_is_served() {
+    let emulator = emulator(|_| {}).await;
+    let target = target(&emulator, by_label).await;
+    let wanted = key("chat/api-key");
+    let secret = |value: &str| Value::Secret(Secret::new(value.into()));
+    let first = target.apply(&write_value(&wanted, secret("one"), Put::Create)).await.unwrap().version.unwrap();
+    assert_eq!(read_live(&emulator, "/ai/chat/api-key").await, None);
+    target.apply(&serve(&wanted, &first)).await.unwrap();
+    let second = write_value(&wanted, secret("two"), Put::Replace(first.clone()));
+    let second = target.apply(&second).await.unwrap().version.unwrap();
+    assert_eq!(read_live(&emulator, "/ai/chat/api-key").await.as_deref(), Some("one"));
+    target.apply(&serve(&wanted, &second)).await.unwrap();
+    assert_eq!(read_live(&emulator, "/ai/chat/api-key").await.as_deref(), Some("two"));
+    target.apply(&serve(&wanted, &first)).await.unwrap();
+    assert_eq!(read_live(&emulator, "/ai/chat/api-key").await.as_deref(), Some("one"));
+    target.apply(&Write { key: wanted.clone(), action: Action::Withdraw(first) }).await.unwrap();
+    assert_eq!(read_live(&emulator, "/ai/chat/api-key").await, None);
+    let history = target.history(&wanted).await.unwrap();
+    assert!(history.len() == 2 && history.iter().all(|revision| revision.labels.is_empty()), "{history:?}");
+}
+
+#[tokio::test]
+async fn a_label_left_behind_blocks_puts_until_it_moves() {
+    let emulator = emulator(|_| {}).await;
+    let target = target(&emulator, by_label).await;
+    let wanted = key("a");
+    let mut last = target.apply(&write(&wanted, "0", Put::Create)).await.unwrap().version.unwrap();
+    target.apply(&serve(&wanted, &last)).await.unwrap();
+    for i in 1..100 {
+        last = target.apply(&write(&wanted, &i.to_string(), Put::Replace(last))).await.unwrap().version.unwrap();
+    }
+    let blocked = write(&wanted, "100", Put::Replace(last.clone()));
+    let error = target.apply(&blocked).await.unwrap_err();
+    assert_eq!((error.kind, error.outcome), (ErrorKind::Refused, Outcome::NotDone), "{error}");
+    assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("label")), "{error:?}");
+    assert_eq!(see(&target, &wanted).await.unwrap().id, "1", "what is served was not touched");
+    target.apply(&serve(&wanted, &last)).await.unwrap();
+    assert_eq!(target.apply(&blocked).await.unwrap().version.unwrap().id, "101");
+    // The first version made room, and is served no more.
+    let error = target.apply(&serve(&wanted, &Version::new("1", None))).await.unwrap_err();
+    assert!(error.kind == ErrorKind::NotFound && error.hint.is_some(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_version_that_others_filled_with_labels_is_refused_with_the_way_out() {
+    let emulator = emulator(|_| {}).await;
+    let target = target(&emulator, by_label).await;
+    let wanted = key("a");
+    let version = target.apply(&write(&wanted, "one", Put::Create)).await.unwrap().version.unwrap();
+    let labels = (0..10).map(|i| format!("theirs-{i}")).collect();
+    let request = outsider(&emulator).label_parameter_version().name("/ai/a").parameter_version(1);
+    request.set_labels(Some(labels)).send().await.unwrap();
+    let error = target.apply(&serve(&wanted, &version)).await.unwrap_err();
+    assert_eq!((error.kind, error.outcome), (ErrorKind::Refused, Outcome::NotDone), "{error}");
+    assert!(error.hint.is_some(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_move_whose_answer_was_lost_is_seen_and_may_be_repeated() {
+    let emulator = emulator(|_| {}).await;
+    let target = target(&emulator, by_label).await;
+    let wanted = key("a");
+    let version = target.apply(&write(&wanted, "one", Put::Create)).await.unwrap().version.unwrap();
+    emulator
+        .faults()
+        .set(Arc::new(|call| if call.operation == "LabelParameterVersion" { Fault::DropAfter } else { Fault::None }));
+    let error = target.apply(&serve(&wanted, &version)).await.unwrap_err();
+    assert_eq!((error.kind, error.outcome), (ErrorKind::Unreachable, Outcome::Unknown), "{error}");
+    assert_eq!(target.requests()["LabelParameterVersion"], 1);
+    emulator.faults().clear();
+    assert_eq!(see(&target, &wanted).await, Some(version.clone()));
+    target.apply(&serve(&wanted, &version)).await.unwrap();
+    assert_eq!(target.history(&wanted).await.unwrap()[0].labels, ["live"]);
 }
 
 #[tokio::test]
