@@ -1,5 +1,7 @@
 //! One pass: observe, plan, check, execute, record, remember.
 
+pub mod wish;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,8 @@ use crate::record::host::{HostMemory, KnownSecret, TargetMemory};
 use crate::record::ledger;
 use crate::saved::{SavedPlan, Stale};
 
+/// How often a pass goes on with what is left when something had to be done first.
+const ROUNDS: u32 = 4;
 /// How often a pass begins anew because another run was first, and the waits between.
 const ANEW: u32 = 8;
 /// How long a ledger out of scope is waited for.
@@ -60,6 +64,8 @@ pub struct Pass<'a> {
     pub allow_older: bool,
     /// How long to try again what may pass.
     pub timeout: Duration,
+    /// Whether what is served already is put back where the rest cannot be served.
+    pub atomic: bool,
     /// The plan that was agreed on: any other is not carried out.
     pub saved: Option<&'a SavedPlan>,
     /// Hears what is done.
@@ -117,9 +123,11 @@ pub async fn plan_only(pass: &Pass<'_>) -> Result<(Plan, Observed), PassError> {
 /// # Errors
 /// Says why nothing was done. Whatever was tried is an [`Outcome`].
 pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
-    let before = requests(pass);
+    let before = requests(pass.providers);
     let mut wait = FIRST_WAIT;
     let mut attempt = 0;
+    let mut earlier: Option<Executed> = None;
+    let mut rounds = 0;
     loop {
         attempt += 1;
         let elsewhere = highest_elsewhere(pass).await;
@@ -141,7 +149,13 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
                     }
                     note_good_passes(pass, &mut memories, &executed);
                     remember(pass, memories, &executed.steps, &plan);
-                    return Ok(outcome(pass, plan, executed, &before));
+                    rounds += 1;
+                    if plan.then_more && executed.is_whole() && rounds < ROUNDS {
+                        // What an operator wished is done; now to what the file asks.
+                        earlier = Some(executed.after(earlier));
+                        continue;
+                    }
+                    return Ok(outcome(pass, plan, executed.after(earlier), &before));
                 }
                 Err(NotExecuted::Raced(target)) => Some(target),
             },
@@ -227,7 +241,6 @@ async fn carry_out(pass: &Pass<'_>, plan: &Plan, observed: &Observed) -> Result<
     if plan.release.is_some() {
         pass.host.memory.remember_attempt(&pass.desired.digest);
     }
-    let ledgers = observed.targets.iter().map(|(name, state)| (name.clone(), state.ledger.clone())).collect();
     let context = execute::Context {
         providers: pass.providers,
         owner: &pass.desired.name,
@@ -237,10 +250,11 @@ async fn carry_out(pass: &Pass<'_>, plan: &Plan, observed: &Observed) -> Result<
         now: (pass.host.now)(),
         nonce: (pass.host.nonce)(),
         timeout: pass.timeout,
+        atomic: pass.atomic,
         progress: pass.progress,
         interrupt: pass.interrupt.clone(),
     };
-    execute::execute(&context, plan, &ledgers).await
+    execute::execute(&context, plan, observed).await
 }
 
 async fn pause(pass: &Pass<'_>, wait: Duration) -> Result<(), PassError> {
@@ -290,14 +304,22 @@ fn remember(pass: &Pass<'_>, mut memories: BTreeMap<TargetName, TargetMemory>, s
     }
 }
 
-fn outcome(pass: &Pass<'_>, plan: Plan, executed: Executed, before: &BTreeMap<TargetName, RequestCounts>) -> Outcome {
-    let mut requests = requests(pass);
+fn sent(
+    providers: &BTreeMap<TargetName, Arc<dyn Provider>>,
+    before: &BTreeMap<TargetName, RequestCounts>,
+) -> BTreeMap<TargetName, RequestCounts> {
+    let mut requests = requests(providers);
     for (name, counts) in &mut requests {
         for (operation, count) in counts.iter_mut() {
             *count -= before.get(name).and_then(|before| before.get(operation)).copied().unwrap_or(0);
         }
         counts.retain(|_, count| *count > 0);
     }
+    requests
+}
+
+fn outcome(pass: &Pass<'_>, plan: Plan, executed: Executed, before: &BTreeMap<TargetName, RequestCounts>) -> Outcome {
+    let requests = sent(pass.providers, before);
     let released = executed.steps.iter().any(|step| step.result != StepResult::Skipped);
     Outcome {
         release: plan.release.as_ref().filter(|_| released).map(|release| release.number),
@@ -306,9 +328,10 @@ fn outcome(pass: &Pass<'_>, plan: Plan, executed: Executed, before: &BTreeMap<Ta
         failures: executed.failures,
         requests,
         interrupted: executed.interrupted,
+        undone: executed.undone,
     }
 }
 
-fn requests(pass: &Pass<'_>) -> BTreeMap<TargetName, RequestCounts> {
-    pass.providers.iter().map(|(name, provider)| (name.clone(), provider.requests())).collect()
+fn requests(providers: &BTreeMap<TargetName, Arc<dyn Provider>>) -> BTreeMap<TargetName, RequestCounts> {
+    providers.iter().map(|(name, provider)| (name.clone(), provider.requests())).collect()
 }

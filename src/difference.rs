@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use repin_provider::{Key, Observe, Provider, ReadRequest, ReadValue, Result, Seen, TargetName, Version};
 
-use crate::history::pins_at;
 use crate::model::plan::{Change, StepAction};
 use crate::model::release::Ledger;
 use crate::plan::value_changes;
@@ -99,7 +98,7 @@ pub async fn read(provider: &dyn Provider, ledger: &Ledger, from: u64, to: Optio
 }
 
 fn versions_at(ledger: &Ledger, release: u64) -> BTreeMap<Key, Version> {
-    pins_at(ledger, release).into_iter().map(|(key, pin)| (key, pin.version)).collect()
+    ledger.at(release).pins.into_iter().map(|(key, pin)| (key, pin.version)).collect()
 }
 
 fn served(seen: &BTreeMap<Key, Seen>) -> Result<BTreeMap<Key, Version>> {

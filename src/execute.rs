@@ -1,12 +1,18 @@
 //! Carries a plan out. No choices are left to make here: a step is done, skipped with a reason, or fails.
 //!
 //! ```text
-//! preflight ─▶ close what was left open ─▶ claim everywhere ─▶ serve ─▶ verify ─▶ record
+//! preflight ─▶ close what was left open ─▶ claim ─▶ prepare ─▶ serve ─▶ verify ─▶ record
+//!                                          └── everywhere ──┘
 //! ```
-//! Nothing is served before every claim is there. From then on every way out leads through recording.
+//! Nothing is served before every claim is there and everything is prepared that readers do not see. From then on every
+//! way out leads through recording. An operator's wish is the exception: a target that cannot be had keeps no other from
+//! going back, and is told by the record of those that can.
 
 mod claim;
+mod prepare;
 mod serve;
+mod undo;
+mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,13 +20,15 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use repin_provider::{Document, DocumentName, Error, Needs, Observe, Owner, Provider, Seen, TargetName};
+use repin_provider::{Document, DocumentName, Error, Key, Needs, Observe, Owner, Provider, Seen, TargetName, Version};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::write::Lease;
+use crate::model::observed::{Observed, TargetState};
 use crate::model::outcome::{Interrupt, Progress, StepOutcome, StepResult, TargetFailure};
 use crate::model::plan::{Plan, Step, TargetPlan};
-use crate::model::release::{Ledger, Record, Runner, State, WrittenDocument};
+use crate::model::release::{FrozenSet, Ledger, Record, Runner, State, WrittenDocument};
 use crate::record::ledger::{LedgerError, Written};
 
 /// What carrying a plan out depends on.
@@ -41,6 +49,8 @@ pub struct Context<'a> {
     pub nonce: String,
     /// How long to try again what may pass.
     pub timeout: Duration,
+    /// Whether what is served already is put back where the rest cannot be served.
+    pub atomic: bool,
     /// Hears what is done.
     pub progress: &'a dyn Progress,
     /// Says when to stop.
@@ -65,6 +75,8 @@ pub struct Executed {
     pub documents: BTreeMap<TargetName, BTreeMap<DocumentName, Document>>,
     /// The signal that stopped it early.
     pub interrupted: Option<Interrupt>,
+    /// Whether what had been served was put back.
+    pub undone: bool,
 }
 
 /// Why a plan was not carried out at all.
@@ -83,11 +95,20 @@ struct Work<'a> {
     name: &'a TargetName,
     provider: &'a dyn Provider,
     plan: &'a TargetPlan,
+    state: &'a TargetState,
     ledger: Ledger,
     /// The claimed record and its document; `None` until it is claimed, and where there is nothing to record.
     claimed: Option<(Record, WrittenDocument)>,
     /// What was written to the ledger.
     documents: BTreeMap<DocumentName, Document>,
+    /// Versions that were put and that readers do not meet yet.
+    prepared: BTreeMap<Key, Version>,
+    /// The frozen set to serve.
+    frozen: Option<String>,
+    /// The frozen set that is served since.
+    served_set: Option<FrozenSet>,
+    /// Notices when another host may have taken the claim over.
+    lease: Lease,
     /// When the work began.
     since: Instant,
 }
@@ -104,34 +125,97 @@ impl Work<'_> {
 ///
 /// # Errors
 /// Returns [`NotExecuted`] where another run took the next place in a log; nothing was served.
-pub async fn execute(
-    context: &Context<'_>,
-    plan: &Plan,
-    ledgers: &BTreeMap<TargetName, Ledger>,
-) -> Result<Executed, NotExecuted> {
-    let mut works = works(context, plan, ledgers);
-    let failures = preflight(context.providers, plan).await;
-    if !failures.is_empty() {
-        return Ok(nothing_done(plan, failures, None));
+pub async fn execute(context: &Context<'_>, plan: &Plan, observed: &Observed) -> Result<Executed, NotExecuted> {
+    let wish = plan.is_wish();
+    let mut works = works(context, plan, observed);
+    let mut executed = Executed::default();
+    let unfit = preflight(context.providers, plan).await;
+    if !unfit.is_empty() && !wish {
+        return Ok(nothing_done(plan, unfit, None));
     }
+    give_up(&mut works, &mut executed, unfit);
     if let Some(interrupt) = context.interrupted() {
-        return Ok(nothing_done(plan, Vec::new(), Some(interrupt)));
+        return Ok(nothing_done(plan, executed.failures, Some(interrupt)));
     }
-    if let Err(failed) = claim::claim(context, plan, &mut works).await {
-        return failed.into_executed(plan);
+    match claim::claim(context, plan, &mut works).await {
+        Ok(unclaimed) => give_up(&mut works, &mut executed, unclaimed),
+        Err(failed) => return failed.into_executed(plan),
     }
     context.progress.begins(plan);
     let deadline = Instant::now() + context.timeout;
-    let mut executed =
-        Executed { steps: Vec::new(), failures: Vec::new(), documents: BTreeMap::new(), interrupted: None };
-    // Each target is recorded when its own serving ends: one that is slow or gone keeps no other's record open.
-    for finished in join_all(works.iter_mut().map(|work| finish(context, work, deadline))).await {
-        executed.steps.extend(finished.outcomes);
-        executed.failures.extend(finished.failures);
-        executed.documents.insert(finished.target, finished.documents);
+    let unprepared = prepare::prepare(context, plan, &mut works, deadline).await;
+    if !unprepared.is_empty() && !wish {
+        // No reader has seen anything, and none will: the number is burnt.
+        claim::abandon(&mut works).await;
+        let mut nothing = nothing_done(plan, Vec::new(), context.interrupted());
+        prepare::blame(&mut nothing, unprepared);
+        nothing.documents =
+            works.iter_mut().map(|work| (work.name.clone(), std::mem::take(&mut work.documents))).collect();
+        return Ok(nothing);
     }
+    for failed in unprepared {
+        let Some(at) = works.iter().position(|work| *work.name == failed.failure.target) else { continue };
+        let mut work = works.remove(at);
+        executed.keep(claim::leave(context, &mut work, failed).await);
+    }
+    // Each target is recorded when its own serving ends: one that is slow or gone keeps no other's record open. Only
+    // where all is to be undone together does everybody wait for everybody.
+    let atomic = context.atomic && !wish;
+    let finishes = works.iter_mut().map(|work| finish(context, work, deadline, !atomic));
+    let mut finished = join_all(finishes).await;
+    if atomic {
+        executed.undone = undo::settle(context, &mut works, &mut finished).await;
+    }
+    finished.into_iter().for_each(|finished| executed.keep(finished));
     executed.interrupted = context.interrupted();
     Ok(executed)
+}
+
+impl Default for Executed {
+    fn default() -> Self {
+        Self { steps: Vec::new(), failures: Vec::new(), documents: BTreeMap::new(), interrupted: None, undone: false }
+    }
+}
+
+impl Executed {
+    /// Tells whether everything was done.
+    pub fn is_whole(&self) -> bool {
+        self.failures.is_empty() && self.interrupted.is_none() && ended(&self.steps) == State::Done
+    }
+
+    /// Returns it together with what was done before it.
+    #[must_use]
+    pub fn after(mut self, earlier: Option<Self>) -> Self {
+        if let Some(mut earlier) = earlier {
+            earlier.steps.append(&mut self.steps);
+            earlier.failures.append(&mut self.failures);
+            self.steps = earlier.steps;
+            self.failures = earlier.failures;
+        }
+        self
+    }
+
+    fn keep(&mut self, finished: Finished) {
+        self.steps.extend(finished.outcomes);
+        self.failures.extend(finished.failures);
+        self.documents.entry(finished.target).or_default().extend(finished.documents);
+    }
+}
+
+/// Takes targets out that cannot be had: their steps stay to be done.
+fn give_up(works: &mut Vec<Work<'_>>, executed: &mut Executed, failures: Vec<TargetFailure>) {
+    for failure in failures {
+        works.retain_mut(|work| {
+            let stays = *work.name != failure.target;
+            if !stays {
+                let pending = work.plan.steps.iter().map(|step| outcome(work.name, step, StepResult::Pending));
+                executed.steps.extend(pending);
+                executed.documents.entry(work.name.clone()).or_default().append(&mut work.documents);
+            }
+            stays
+        });
+        executed.failures.push(failure);
+    }
 }
 
 /// What came of one target.
@@ -142,31 +226,37 @@ struct Finished {
     documents: BTreeMap<DocumentName, Document>,
 }
 
-/// Serves, verifies and records one target.
-async fn finish(context: &Context<'_>, work: &mut Work<'_>, deadline: Instant) -> Finished {
+/// Serves, verifies and, if asked to, records one target.
+async fn finish(context: &Context<'_>, work: &mut Work<'_>, deadline: Instant, record: bool) -> Finished {
     let mut failures = Vec::new();
     let mut outcomes = serve::serve(context, work, deadline).await;
     if let Err(error) = verify(work, &mut outcomes).await {
         failures.push(failure(work.name, "read back what was written", error));
     }
-    if let Err(error) = claim::record(work, &outcomes).await {
+    if record && let Err(error) = claim::record(context, work, &outcomes).await {
         failures.push(failure(work.name, "record what was done", into_error(error)));
     }
     Finished { target: work.name.clone(), outcomes, failures, documents: std::mem::take(&mut work.documents) }
 }
 
-fn works<'a>(context: &Context<'a>, plan: &'a Plan, ledgers: &BTreeMap<TargetName, Ledger>) -> Vec<Work<'a>> {
+fn works<'a>(context: &Context<'a>, plan: &'a Plan, observed: &'a Observed) -> Vec<Work<'a>> {
     plan.targets
         .iter()
-        .filter(|(_, target)| touches(target))
+        .filter(|(_, target)| target.touches())
         .filter_map(|(name, target)| {
+            let state = observed.targets.get(name)?;
             Some(Work {
                 name,
                 provider: context.providers.get(name)?.as_ref(),
                 plan: target,
-                ledger: ledgers.get(name)?.clone(),
+                state,
+                ledger: state.ledger.clone(),
                 claimed: None,
                 documents: BTreeMap::new(),
+                prepared: BTreeMap::new(),
+                frozen: None,
+                served_set: None,
+                lease: Lease::new(),
                 since: Instant::now(),
             })
         })
@@ -175,19 +265,15 @@ fn works<'a>(context: &Context<'a>, plan: &'a Plan, ledgers: &BTreeMap<TargetNam
 
 /// Checks every target that a plan would write to: the account, and the key where something is encrypted.
 pub async fn preflight(providers: &BTreeMap<TargetName, Arc<dyn Provider>>, plan: &Plan) -> Vec<TargetFailure> {
-    let touched = plan.targets.iter().filter(|(_, target)| touches(target));
+    let touched = plan.targets.iter().filter(|(_, target)| target.touches());
     let checks = touched.filter_map(|(name, target)| {
-        let encrypt = target.steps.iter().any(Step::encrypts);
+        let copied = target.copies.iter().any(|(_, content)| content.value.is_secret());
+        let encrypt = copied || target.steps.iter().any(Step::encrypts);
         let provider = providers.get(name)?;
         Some(async move { (name, provider.preflight(Needs { encrypt }).await.err()) })
     });
     let failed = join_all(checks).await.into_iter().filter_map(|(name, error)| Some((name, error?)));
     failed.map(|(name, error)| failure(name, "check the target before writing", error)).collect()
-}
-
-/// Tells whether anything is written to a target, its ledger included.
-fn touches(target: &TargetPlan) -> bool {
-    !target.steps.is_empty() || target.close.is_some() || target.resume.is_some()
 }
 
 /// Learns the dates that a store's writes do not answer, and that what was written is there.
@@ -235,7 +321,7 @@ fn nothing_done(plan: &Plan, failures: Vec<TargetFailure>, interrupted: Option<I
         .iter()
         .flat_map(|(name, target)| target.steps.iter().map(move |step| outcome(name, step, StepResult::Skipped)))
         .collect();
-    Executed { steps, failures, documents: BTreeMap::new(), interrupted }
+    Executed { steps, failures, interrupted, ..Executed::default() }
 }
 
 fn outcome(target: &TargetName, step: &Step, result: StepResult) -> StepOutcome {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use repin_provider::{Capabilities, Key, TargetName, Version};
+use repin_provider::{Capabilities, Key, Serving, TargetName, Version};
 
-use crate::model::release::{Cause, Ledger, Pin, Record, Row, RowAction, State};
+use crate::model::release::{Cause, CopyName, Ledger, Pin, Row, RowAction, State};
 
 /// One release over all targets.
 #[derive(Debug, Clone)]
@@ -95,8 +95,7 @@ pub fn releases(sources: &[Source<'_>], now: Timestamp) -> Vec<Release> {
                 current: false,
                 targets: BTreeMap::new(),
             });
-            let restorable = record.state != State::Abandoned
-                && then.pins.iter().all(|(key, pin)| is_restorable(source, key, pin, now));
+            let restorable = record.state != State::Abandoned && is_whole(source, &then, now);
             let of = ReleaseTarget { state: record.state, rows: record.rows.clone(), restorable };
             release.targets.insert(source.target.clone(), of);
         }
@@ -109,13 +108,27 @@ pub fn releases(sources: &[Source<'_>], now: Timestamp) -> Vec<Release> {
     releases
 }
 
-/// Returns what a target served when a release was done; nothing before its first.
-pub fn pins_at(ledger: &Ledger, release: u64) -> BTreeMap<Key, Pin> {
-    let by_then = |record: &Record| record.header.release.is_some_and(|number| number <= release);
-    match ledger.records.iter().rposition(by_then) {
-        Some(last) => ledger.pins_before(ledger.records[last].seq + 1),
-        None => BTreeMap::new(),
+/// Returns the oldest release from which on a target can serve every one again, as far as the ledger tells; `None` where
+/// it has none.
+pub fn oldest_restorable(source: &Source<'_>, now: Timestamp) -> Option<u64> {
+    let mut then = Ledger::default();
+    let mut oldest = None;
+    for record in &source.ledger.records {
+        then.apply(record);
+        let Some(number) = record.header.release.filter(|_| record.state != State::Abandoned) else { continue };
+        if !is_whole(source, &then, now) {
+            oldest = None;
+        } else if oldest.is_none() {
+            oldest = Some(number);
+        }
     }
+    oldest
+}
+
+/// Tells whether everything that a target served at some time can be served again.
+pub fn is_whole(source: &Source<'_>, then: &Ledger, now: Timestamp) -> bool {
+    let together = source.capabilities.serving == Serving::Together;
+    (together && then.set.is_some()) || then.pins.iter().all(|(key, pin)| is_restorable(source, key, pin, now))
 }
 
 /// Lists the versions of one key, newest first.
@@ -126,7 +139,12 @@ pub fn versions(source: &Source<'_>, key: &Key, now: Timestamp) -> TargetHistory
     let current = source.ledger.pins.get(key);
     let mut versions: Vec<_> = rows
         .map(|(record, row)| {
-            let pin = row.to.clone().map(|version| Pin { version, release: record.header.release, content: None });
+            let pin = row.to.clone().map(|version| Pin {
+                origin: version.clone(),
+                version,
+                release: record.header.release,
+                content: None,
+            });
             KeyVersion {
                 version: row.to.clone(),
                 release: record.header.release,
@@ -147,13 +165,27 @@ fn is_restorable(source: &Source<'_>, key: &Key, pin: &Pin, now: Timestamp) -> b
     if current.is_some_and(|current| current.version == pin.version) {
         return true;
     }
+    if source.ledger.copies.contains(&CopyName::of(key, &pin.version)) {
+        return true;
+    }
     if let Some(kept) = source.capabilities.versions_kept {
         // Numbers start again when an item is made anew, and its history is gone.
-        return current.is_some_and(|current| {
-            !remade_since(source.ledger, key, pin) && number(&current.version) < number(&pin.version) + kept
-        });
+        let newest = newest_known(source.ledger, key);
+        return newest.is_some_and(|newest| newest < number(&pin.version) + kept)
+            && !remade_since(source.ledger, key, pin);
     }
     expires(source, key, pin).is_none_or(|until| until > now)
+}
+
+/// Returns the newest version number of an item that is still there; `None` where it is gone.
+fn newest_known(ledger: &Ledger, key: &Key) -> Option<u64> {
+    if !ledger.pins.contains_key(key) && !ledger.withdrawn.contains_key(key) {
+        return None;
+    }
+    let rows = ledger.records.iter().rev().flat_map(|record| &record.rows).filter(|row| row.key == *key && row.applied);
+    // Numbers start again after a delete.
+    let since = rows.take_while(|row| row.action != RowAction::Delete);
+    since.filter_map(|row| row.to.as_ref().or(row.from.as_ref()).map(number)).max()
 }
 
 /// Returns when the store drops a version that is no longer served: counted from when it was written.
@@ -168,9 +200,10 @@ fn expires(source: &Source<'_>, key: &Key, pin: &Pin) -> Option<Timestamp> {
 
 fn remade_since(ledger: &Ledger, key: &Key, pin: &Pin) -> bool {
     let rows = ledger.records.iter().flat_map(|record| &record.rows).filter(|row| row.key == *key && row.applied);
-    rows.skip_while(|row| row.to.as_ref() != Some(&pin.version))
-        .skip(1)
-        .any(|row| matches!(row.action, RowAction::Create | RowAction::Delete))
+    rows.skip_while(|row| row.to.as_ref() != Some(&pin.version)).skip(1).any(|row| {
+        let lower = row.to.as_ref().is_some_and(|to| number(to) <= number(&pin.version));
+        row.action == RowAction::Delete || (row.action == RowAction::Create && lower)
+    })
 }
 
 fn number(version: &Version) -> u64 {

@@ -22,3 +22,4 @@ pub mod record;
 pub mod report;
 pub mod saved;
 pub mod status;
+pub mod timeline;

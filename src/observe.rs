@@ -1,18 +1,23 @@
 //! Asks every store, in parallel: first the ledgers and the items, then only what the first answers make necessary.
 
+mod closer;
+mod wish;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use repin_provider::{Error, Key, Observation, Observe, Provider, ReadRequest, Seen, TargetName, Value};
+use repin_provider::{Error, Item, Key, Observation, Observe, Provider, ReadRequest, Seen, Serving, TargetName, Value};
 
 use crate::model::compare::same_text;
 use crate::model::desired::{Adopt, Desired, Entry, FileDigest, Target};
 use crate::model::observed::{FileStanding, Observed, TargetState};
-use crate::model::release::{Record, Runner, State, TargetId};
+use crate::model::release::{ContentDigest, Record, Runner, State, TargetId};
 use crate::record::host::{HostMemory, KnownSecret, TargetMemory};
 use crate::record::ledger::{self, LedgerError, Loaded};
+
+pub use self::wish::{Reached, observe_unfinished, observe_wish, reach, version_at};
 
 /// How long nothing may move under a claim of a process that we cannot see before it is taken over.
 const QUIET: SignedDuration = SignedDuration::from_secs(120);
@@ -47,6 +52,13 @@ pub struct ObserveError {
     pub error: LedgerError,
 }
 
+impl ObserveError {
+    /// Makes the error of a store that could not be asked.
+    pub fn of(target: &TargetName, error: Error) -> Self {
+        Self { target: target.clone(), endpoint: String::new(), error: error.into() }
+    }
+}
+
 /// What was seen, and what this host now remembers of each target.
 pub struct Seeing {
     /// What was seen.
@@ -78,7 +90,14 @@ pub async fn observe(request: &Request<'_>) -> Result<Seeing, Vec<ObserveError>>
     let newest_here = request.memory.newest_files();
     let file = observed.standing(request.desired, &newest_here, request.allow_older);
     let newest = newest_file(&observed);
+    let unfinished: BTreeMap<_, _> = closer::ways_back(&observed);
     for (target, provider) in scope(request) {
+        if let (Some(way), Some(state)) = (unfinished.get(&target.name), observed.targets.get_mut(&target.name)) {
+            if let Err(error) = closer::read_way(provider.as_ref(), state, way, true).await {
+                errors.push(failed(target, provider, error));
+            }
+            continue;
+        }
         let (Some(state), Some(memory)) = (observed.targets.get_mut(&target.name), memories.get_mut(&target.name))
         else {
             continue;
@@ -130,17 +149,13 @@ async fn look(
     let takeover =
         ledger.open().is_none_or(|record| may_take_over(record, &observation.items, last_written, at, request.is_gone));
     let mut state = TargetState {
-        id,
-        place: provider.place().clone(),
-        capabilities: provider.capabilities().clone(),
         native: keys.iter().map(|key| (key.clone(), provider.native_name(key))).collect(),
         items: observation.items,
         foreign: observation.foreign,
-        ledger,
-        secret_matches: BTreeMap::new(),
-        pinned: BTreeMap::new(),
+        reference: observation.reference,
         at,
         takeover,
+        ..TargetState::unseen(id, provider.place().clone(), provider.capabilities().clone(), ledger)
     };
     read_owners(target, provider.as_ref(), &mut state).await?;
     Ok((state, memory))
@@ -176,7 +191,11 @@ async fn look_closer(
     (file, newest): (FileStanding, Option<&FileDigest>),
 ) -> Result<(), Error> {
     read_secrets(request.memory, target, provider, state, memory).await?;
-    if newest != Some(&request.desired.digest) || file == FileStanding::Behind {
+    closer::read_held(request.memory, target, provider, state, memory).await?;
+    closer::read_heads(request.memory, target, provider, state).await?;
+    closer::read_file_pins(target, provider, state).await?;
+    closer::read_doomed(request.desired, target, provider, state).await?;
+    if newest != Some(&request.desired.digest) || file == FileStanding::Behind || !state.ledger.holds.is_empty() {
         read_pinned(target, provider, state, file).await?;
     }
     Ok(())
@@ -263,12 +282,18 @@ async fn read_pinned(
             Seen::Unreadable(_) => continue,
         };
         let entry = target.entries.get(key);
-        let told = pin.content.is_some() && file != FileStanding::Behind;
+        let held = state.ledger.holds.contains_key(key);
+        if state.capabilities.serving == Serving::Apart && state.heads.get(key).and_then(Seen::item).is_some() {
+            // It is served again as it is.
+            continue;
+        }
+        let named = pin.content.as_ref().is_some_and(ContentDigest::names_value);
+        let told = named && file != FileStanding::Behind && !held;
         let settled = told
             || match (entry, served) {
                 // Dropped from the file: it goes whatever it holds.
-                (None, _) => file != FileStanding::Behind,
-                (Some(entry), Some(item)) => file != FileStanding::Behind && holds(entry, item, key, state),
+                (None, _) => file != FileStanding::Behind && !held,
+                (Some(entry), Some(item)) => !held && file != FileStanding::Behind && holds(entry, item, key, state),
                 (Some(_), None) => false,
             };
         if !settled {
@@ -283,7 +308,7 @@ async fn read_pinned(
     Ok(())
 }
 
-fn holds(entry: &Entry, item: &repin_provider::Item, key: &Key, state: &TargetState) -> bool {
+fn holds(entry: &Entry, item: &Item, key: &Key, state: &TargetState) -> bool {
     match (&entry.value, &item.value) {
         (Value::Plain(wanted), Some(held)) => same_text(entry.kind, wanted, held),
         (Value::Secret(_), _) => state.secret_matches.get(key) == Some(&true),

@@ -335,6 +335,7 @@ impl std::fmt::Display for SavedStep {
             StepAction::Create => "create it",
             StepAction::Update => "change it",
             StepAction::Delete => "delete it",
+            StepAction::Withdraw => "take it from readers",
             StepAction::Adopt => "take it over",
             StepAction::Pin => "re-pin it",
             StepAction::Forget => "let go of it",

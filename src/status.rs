@@ -256,6 +256,7 @@ mod tests {
                 message: None,
                 file: Some(FileDigest(format!("d{release}"))),
                 restores: None,
+                keys: None,
                 targets: targets.iter().map(name).collect(),
             },
             state,
@@ -266,8 +267,14 @@ mod tests {
                 from: None,
                 to: applied.then(|| Version::new(release.to_string(), None)),
                 content: None,
+                restores: None,
                 applied,
             }],
+            holds: Default::default(),
+            copies: Vec::new(),
+            serve: None,
+            set: None,
+            ended: None,
         }
     }
 

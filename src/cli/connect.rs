@@ -49,12 +49,6 @@ pub(super) async fn provider(
     config: &TargetConfig,
     emulator: Option<&Emulator>,
 ) -> Result<Arc<dyn Provider>, Failure> {
-    if let Some(serve) = unserved(config) {
-        let trouble = Trouble::new("unsupported", format!("serve: {serve} is not built yet; nothing was done"))
-            .with_target(target)
-            .with_hint("Leave serve out: readers then read the latest version, or the key-values.");
-        return Err(Failure::new(Exit::Failed, trouble));
-    }
     let id = TargetId::of(&config.place());
     let connected = match config {
         TargetConfig::AwsSsm(config) => aws_ssm(owner, &id, config, emulator).await,
@@ -64,21 +58,6 @@ pub(super) async fn provider(
         exit: Exit::of_error(&error),
         troubles: vec![Trouble::of_error(&error).with_target(target)],
     })
-}
-
-/// Returns a form of serving that the file may ask for and that this version cannot give. Serving another one instead
-/// would put a release before readers who wait for a label to move.
-fn unserved(config: &TargetConfig) -> Option<String> {
-    match config {
-        TargetConfig::AwsSsm(config) => match &config.serve {
-            repin_aws_ssm::Serve::Latest => None,
-            repin_aws_ssm::Serve::Label(label) => Some(format!("{{ label: {label} }}")),
-        },
-        TargetConfig::AzureAppConfiguration(config) => match &config.serve {
-            repin_azure_app_configuration::Serve::KeyValues => None,
-            repin_azure_app_configuration::Serve::Snapshot(key) => Some(format!("{{ snapshot: {key} }}")),
-        },
-    }
 }
 
 async fn aws_ssm(

@@ -113,6 +113,7 @@ impl Session {
             message: None,
             allow_older: false,
             timeout: Duration::from_secs(120),
+            atomic: false,
             saved: None,
             progress: &(),
             interrupt,

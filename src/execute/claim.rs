@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
 use repin_provider::TargetName;
 
-use super::{CLAIM_TRUSTED, Context, Executed, NotExecuted, Work, ended, failure, into_error, nothing_done};
+use super::prepare::Unprepared;
+use super::{
+    CLAIM_TRUSTED, Context, Executed, Finished, NotExecuted, Work, ended, failure, into_error, nothing_done, outcome,
+};
 use crate::model::outcome::{StepOutcome, StepResult, TargetFailure};
-use crate::model::plan::{Plan, Step};
-use crate::model::release::{Cause, Header, Record, Row, State, TargetId};
+use crate::model::plan::{Plan, Step, StepAction};
+use crate::model::release::{Header, Record, Row, State, TargetId};
 use crate::record::ledger::{self, LedgerError};
 
 /// The most characters of a message that are kept: it stands in the head of a document of 4 KB.
@@ -27,6 +31,14 @@ impl ClaimFailed {
         }
     }
 
+    /// Returns the failure where the others may go on without this target.
+    fn tolerated(self, plan: &Plan) -> Result<TargetFailure, Self> {
+        match self {
+            Self::Failed(failure) if plan.is_wish() => Ok(failure),
+            other => Err(other),
+        }
+    }
+
     /// Nothing was served: says so.
     pub(super) fn into_executed(self, plan: &Plan) -> Result<Executed, NotExecuted> {
         match self {
@@ -37,25 +49,45 @@ impl ClaimFailed {
 }
 
 /// Closes what earlier runs left open, then claims on the first target by name, then on the others. Where one claim
-/// fails, those already made are taken back.
-pub(super) async fn claim(context: &Context<'_>, plan: &Plan, works: &mut [Work<'_>]) -> Result<(), ClaimFailed> {
+/// fails, those already made are taken back; only an operator's wish goes on without that target, which is returned.
+pub(super) async fn claim(
+    context: &Context<'_>,
+    plan: &Plan,
+    works: &mut [Work<'_>],
+) -> Result<Vec<TargetFailure>, ClaimFailed> {
+    let mut unclaimed = Vec::new();
     for work in works.iter_mut() {
-        close(work).await.map_err(|error| ClaimFailed::of(work, "close what an earlier run left open", error))?;
-    }
-    let targets: BTreeMap<TargetId, TargetName> =
-        works.iter().filter(|work| releases(work)).map(|work| (work.plan.id.clone(), work.name.clone())).collect();
-    for n in 0..works.len() {
-        if let Err(error) = claim_one(context, plan, &targets, &mut works[n]).await {
-            let failed = ClaimFailed::of(&works[n], "claim the release", error);
-            take_back(&works[..n]).await;
-            return Err(failed);
+        if let Err(error) = close(work).await {
+            let failed = ClaimFailed::of(work, "close what an earlier run left open", error);
+            unclaimed.push(failed.tolerated(plan)?);
         }
     }
-    Ok(())
+    let releasing = works.iter().filter(|work| releases(plan, work));
+    let mut targets: BTreeMap<TargetId, TargetName> =
+        releasing.map(|work| (work.plan.id.clone(), work.name.clone())).collect();
+    targets.extend(plan.release.iter().flat_map(|release| release.unreached.clone()));
+    for n in 0..works.len() {
+        if unclaimed.iter().any(|failure| failure.target == *works[n].name) {
+            continue;
+        }
+        if let Err(error) = claim_one(context, plan, &targets, &mut works[n]).await {
+            let failed = ClaimFailed::of(&works[n], "claim the release", error);
+            match failed.tolerated(plan) {
+                Ok(failure) => unclaimed.push(failure),
+                Err(failed) => {
+                    take_back(&works[..n]).await;
+                    return Err(failed);
+                }
+            }
+        }
+    }
+    Ok(unclaimed)
 }
 
-fn releases(work: &Work<'_>) -> bool {
-    work.plan.resume.is_some() || work.plan.steps.iter().any(|step| !step.repair)
+fn releases(plan: &Plan, work: &Work<'_>) -> bool {
+    work.plan.resume.is_some()
+        || work.plan.steps.iter().any(|step| !step.repair)
+        || (plan.is_wish() && work.plan.records())
 }
 
 async fn close(work: &mut Work<'_>) -> Result<(), LedgerError> {
@@ -76,22 +108,32 @@ async fn claim_one(
     targets: &BTreeMap<TargetId, TargetName>,
     work: &mut Work<'_>,
 ) -> Result<(), LedgerError> {
-    if work.plan.steps.is_empty() && work.plan.resume.is_none() {
+    if !work.plan.records() {
         return Ok(());
     }
     if let Some(open) = &work.plan.resume {
         return resume(context, open.clone(), work).await;
     }
+    // What only says something is said at once.
+    let says = work.plan.steps.iter().all(|step| step.action == StepAction::Forget);
     let record = Record {
         seq: work.ledger.last_seq() + 1,
         owner: context.owner.clone(),
         header: header(context, plan, targets, work),
-        state: State::Claimed,
+        state: if says { State::Done } else { State::Claimed },
         runner: context.runner.clone(),
-        rows: work.plan.steps.iter().map(intent).collect(),
+        rows: work.plan.steps.iter().map(|step| Row { applied: says, ..intent(step) }).collect(),
+        holds: work.plan.holds.clone(),
+        copies: Vec::new(),
+        serve: Some(work.provider.capabilities().serve.clone()),
+        set: None,
+        ended: says.then_some(context.now),
     };
     let written = ledger::claim(work.provider, &record, &work.ledger).await?;
-    work.claimed = Some((record, work.learn(written)));
+    let document = work.learn(written);
+    if !says {
+        work.claimed = Some((record, document));
+    }
     Ok(())
 }
 
@@ -102,7 +144,9 @@ async fn resume(context: &Context<'_>, open: Record, work: &mut Work<'_>) -> Res
     // A row that no step takes up again and that was not done is no longer wanted.
     rows.retain(|row| row.applied);
     rows.extend(work.plan.steps.iter().map(intent));
-    let record = Record { state: State::Claimed, runner: context.runner.clone(), rows, ..open };
+    let mut holds = open.holds.clone();
+    holds.extend(work.plan.holds.clone());
+    let record = Record { state: State::Claimed, runner: context.runner.clone(), rows, holds, ..open };
     let Some(old) = work.ledger.last.clone() else { return Err(LedgerError::Raced(record.seq)) };
     if !ledger::is_still_at(work.provider, &record, &old).await? {
         return Err(LedgerError::Raced(record.seq));
@@ -118,17 +162,23 @@ async fn resume(context: &Context<'_>, open: Record, work: &mut Work<'_>) -> Res
 }
 
 fn header(context: &Context<'_>, plan: &Plan, targets: &BTreeMap<TargetId, TargetName>, work: &Work<'_>) -> Header {
-    let release = plan.release.as_ref().filter(|_| releases(work));
+    let release = plan.release.as_ref().filter(|_| releases(plan, work));
+    if let Some(header) = release.and_then(|release| release.header.clone()) {
+        // It was made elsewhere already, and this target had not heard of it.
+        return header;
+    }
     let own = || [(work.plan.id.clone(), work.name.clone())].into();
+    let says = release.is_some() || plan.cause.is_wish();
     Header {
         nonce: context.nonce.clone(),
         release: release.map(|release| release.number),
-        cause: Cause::Reconcile,
+        cause: release.map_or(plan.cause, |release| release.cause),
         at: context.now,
         actor: context.actor.to_owned(),
-        message: release.and(context.message).map(shorten),
-        file: release.map(|release| release.file.clone()),
-        restores: None,
+        message: context.message.filter(|_| says).map(shorten),
+        file: release.and_then(|release| release.file.clone()),
+        restores: release.and_then(|release| release.restores),
+        keys: release.and_then(|release| release.keys.clone()),
         targets: if release.is_some() { targets.clone() } else { own() },
     }
 }
@@ -148,6 +198,7 @@ fn intent(step: &Step) -> Row {
         from: step.from.clone(),
         to: step.to.clone(),
         content: step.digest.clone(),
+        restores: step.restores.clone(),
         applied: false,
     }
 }
@@ -164,8 +215,44 @@ async fn take_back(works: &[Work<'_>]) {
     }
 }
 
+/// Takes every claim back: nothing of it was served.
+pub(super) async fn abandon(works: &mut [Work<'_>]) {
+    take_back(works).await;
+    works.iter_mut().for_each(|work| work.claimed = None);
+}
+
+/// Records a target that cannot be served now as pending: any host goes on with it.
+pub(super) async fn leave(context: &Context<'_>, work: &mut Work<'_>, failed: Unprepared) -> Finished {
+    let mut outcomes: Vec<_> = work.plan.steps.iter().map(|s| outcome(work.name, s, StepResult::Pending)).collect();
+    let mut failures = vec![failed.failure];
+    failed.steps.into_iter().for_each(|(key, error)| {
+        if let Some(outcome) = outcomes.iter_mut().find(|outcome| outcome.key == key) {
+            outcome.error = Some(error);
+        }
+    });
+    if let Err(error) = record(context, work, &outcomes).await {
+        failures.push(failure(work.name, "record what was done", into_error(error)));
+    }
+    Finished { target: work.name.clone(), outcomes, failures, documents: std::mem::take(&mut work.documents) }
+}
+
 /// Records what was done.
-pub(super) async fn record(work: &mut Work<'_>, outcomes: &[StepOutcome]) -> Result<(), LedgerError> {
+pub(super) async fn record(
+    context: &Context<'_>,
+    work: &mut Work<'_>,
+    outcomes: &[StepOutcome],
+) -> Result<(), LedgerError> {
+    let state = ended(outcomes);
+    record_as(context, work, outcomes, state).await
+}
+
+/// Records what was done, in a state that the outcomes do not tell.
+pub(super) async fn record_as(
+    context: &Context<'_>,
+    work: &mut Work<'_>,
+    outcomes: &[StepOutcome],
+    state: State,
+) -> Result<(), LedgerError> {
     let Some((record, document)) = work.claimed.take() else { return Ok(()) };
     // After a long wait another host may have taken it over, and what it made of it must not be buried.
     if work.since.elapsed() >= CLAIM_TRUSTED && !ledger::is_still_ours(work.provider, &record).await? {
@@ -173,7 +260,12 @@ pub(super) async fn record(work: &mut Work<'_>, outcomes: &[StepOutcome]) -> Res
     }
     let by_key: BTreeMap<_, _> = outcomes.iter().map(|outcome| (&outcome.key, outcome)).collect();
     let rows = record.rows.iter().map(|row| finish(row, by_key.get(&row.key).copied())).collect();
-    let record = Record { state: ended(outcomes), rows, ..record };
+    let took = SignedDuration::try_from(work.since.elapsed()).unwrap_or_default();
+    let ended = context.now.checked_add(took).ok();
+    let set = work.served_set.clone().or(record.set.clone());
+    let copies = work.plan.copies.iter().map(|(name, _)| name.clone());
+    let copies = record.copies.iter().cloned().chain(copies).collect();
+    let record = Record { state, rows, set, copies, ended, ..record };
     let written = ledger::replace(work.provider, &record, &work.ledger, &document).await?;
     work.learn(written);
     Ok(())

@@ -58,16 +58,22 @@ fn integer(number: &Number) -> Option<i128> {
     (float.fract() == 0.0 && float.abs() < 1e38).then_some(float as i128)
 }
 
-/// Returns the name of what an entry asks for, what it says about the item included; `None` for a secret.
+/// Returns the name of what an entry asks for, what it says about the item included; of a secret all but the value.
 ///
 /// Values that mean the same have the same name.
-pub fn content_digest(entry: &Entry) -> Option<ContentDigest> {
-    let text = entry.value.plain()?;
+pub fn content_digest(entry: &Entry) -> ContentDigest {
+    let about = (entry.description.is_some() || entry.tier.is_some() || entry.tags.is_some())
+        // As JSON, so that no two different lists of parts read the same.
+        .then(|| serde_json::json!([entry.description, entry.tier, entry.tags]).to_string());
+    let Some(text) = entry.value.plain() else { return ContentDigest::of_secret(about.as_deref()) };
     let parsed = if entry.kind.is_json() { serde_json::from_str::<Value>(text).ok() } else { None };
     let value = parsed.as_ref().map_or_else(|| text.to_owned(), canonical_json);
-    // As JSON, so that no two different lists of parts read the same.
-    let parts = serde_json::json!([value, entry.content_type, entry.description, entry.tier]);
-    Some(ContentDigest::of(&parts.to_string()))
+    let content = match &entry.pin {
+        // Whatever the value says.
+        Some(pin) => serde_json::json!({ "pin": pin }),
+        None => serde_json::json!([value, entry.content_type]),
+    };
+    ContentDigest::of(&content.to_string(), about.as_deref())
 }
 
 /// Writes JSON so that two values that mean the same read the same: keys sorted, numbers by value.

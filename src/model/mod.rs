@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod desired;
+pub mod hold;
 pub mod observed;
 pub mod outcome;
 pub mod plan;

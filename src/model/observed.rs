@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use repin_provider::{Capabilities, Key, Owner, Place, ReadValue, Seen, TargetName};
+use repin_provider::{Capabilities, Content, Key, Owner, Place, ReadValue, Reference, Seen, TargetName, Version};
 
 use serde::{Deserialize, Serialize};
 
 use super::desired::{Desired, FileDigest};
-use super::release::{Ledger, Record, State, TargetId};
+use super::release::{FrozenSet, Ledger, Record, State, TargetId};
 
 /// What was seen of every target in scope.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +36,19 @@ pub struct TargetState {
     pub ledger: Ledger,
     /// For each key whose entry is a secret and whose item is one: whether the values are equal.
     pub secret_matches: BTreeMap<Key, bool>,
+    /// For each key with a hold whose entry is a secret: whether the hold names that secret, or nobody can tell.
+    pub held_secrets: BTreeMap<Key, bool>,
+    /// What the next put would replace, for keys of which that matters and where readers do not meet it by themselves.
+    pub heads: BTreeMap<Key, Seen>,
+    /// For each secret that is not served and is what the next put would replace: whether the file asks for it.
+    pub head_matches: BTreeMap<Key, bool>,
+    /// Contents of the native versions that the file pins, where they are not served; `None` where the store has that
+    /// version no more.
+    pub file_pins: BTreeMap<Key, Option<ReadValue>>,
+    /// Past contents that a plan brings back or copies, by key and version.
+    pub past: BTreeMap<Key, Vec<Past>>,
+    /// The reference that readers follow to a frozen set.
+    pub reference: Option<Reference>,
     /// Contents of pins that are no longer served, read back where the plan needs them; `None` where the store has
     /// that version no more.
     pub pinned: BTreeMap<Key, Option<ReadValue>>,
@@ -43,6 +56,26 @@ pub struct TargetState {
     pub at: Option<Timestamp>,
     /// Open records of runs that are known to be dead or quiet for long enough, so that this pass may take them over.
     pub takeover: bool,
+}
+
+/// A past content of a key.
+#[derive(Debug, Clone)]
+pub struct Past {
+    /// The version that was asked for.
+    pub version: Version,
+    /// Where it is now.
+    pub found: Found,
+}
+
+/// Where a past content is.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// The store keeps the version; its content, where that was read.
+    Kept(Option<Box<ReadValue>>),
+    /// The ledger has a copy.
+    Copied(Box<Content>),
+    /// Nobody has it any more.
+    Gone,
 }
 
 /// How this host's file stands to the releases.
@@ -76,10 +109,11 @@ impl Observed {
     /// Closes a record that a dead run left open on one target. Serving begins only when all claims are there: where
     /// one is missing nothing was served, whatever the store shows, and the number is burnt.
     pub fn closed(&self, state: &TargetState, record: &Record, owner: &Owner) -> Record {
-        if record.state == State::Claimed && !self.is_claimed_everywhere(record) {
+        if record.state == State::Claimed && !record.header.cause.is_wish() && !self.is_claimed_everywhere(record) {
             return Record { state: State::Abandoned, rows: Vec::new(), ..record.clone() };
         }
-        record.closed(&state.items, &state.ledger.pins, owner)
+        let closed = record.closed(&state.items, &state.ledger.pins, owner);
+        Record { set: state.served_set().filter(|_| !closed.rows.is_empty()).or(closed.set), ..closed }
     }
 
     /// Tells whether a record was claimed on all its targets that were looked at.
@@ -87,6 +121,43 @@ impl Observed {
         let nonce = &record.header.nonce;
         let has = |state: &TargetState| state.ledger.records.iter().any(|record| record.header.nonce == *nonce);
         self.targets.values().filter(|state| record.header.targets.contains_key(&state.id)).all(has)
+    }
+}
+
+impl TargetState {
+    /// Makes the state of a target of which only the ledger was read.
+    pub fn unseen(id: TargetId, place: Place, capabilities: Capabilities, ledger: Ledger) -> Self {
+        Self {
+            id,
+            place,
+            capabilities,
+            native: BTreeMap::new(),
+            items: BTreeMap::new(),
+            foreign: None,
+            ledger,
+            secret_matches: BTreeMap::new(),
+            held_secrets: BTreeMap::new(),
+            heads: BTreeMap::new(),
+            head_matches: BTreeMap::new(),
+            file_pins: BTreeMap::new(),
+            past: BTreeMap::new(),
+            reference: None,
+            pinned: BTreeMap::new(),
+            at: None,
+            takeover: true,
+        }
+    }
+
+    /// Returns the frozen set that readers meet.
+    pub fn served_set(&self) -> Option<FrozenSet> {
+        let reference = self.reference.as_ref()?;
+        Some(FrozenSet { name: reference.set.clone()?, reference: reference.version.clone() })
+    }
+
+    /// Returns where a past content of a key is, if it was looked for.
+    pub fn past(&self, key: &Key, version: &Version) -> Option<&Found> {
+        let past = self.past.get(key)?;
+        past.iter().find(|past| past.version == *version).map(|past| &past.found)
     }
 }
 

@@ -86,6 +86,8 @@ pub struct Outcome {
     pub requests: BTreeMap<TargetName, RequestCounts>,
     /// A signal that stopped the pass early.
     pub interrupted: Option<Interrupt>,
+    /// Whether what had been served was put back, since the rest could not be served.
+    pub undone: bool,
 }
 
 /// A failure of one target.

@@ -1,14 +1,15 @@
 //! A plan: ordered steps, each with its expected version and its reason, and why other things are not done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use repin_provider::{Content, Key, TargetName, Version};
 use serde::{Deserialize, Serialize};
 
 use super::desired::FileDigest;
+use super::hold::Hold;
 use super::observed::FileStanding;
-use super::release::{ContentDigest, Record, RowAction, TargetId};
+use super::release::{Cause, ContentDigest, CopyName, Header, Record, RowAction, TargetId};
 
 /// What a pass would do.
 #[derive(Debug, Clone)]
@@ -23,6 +24,52 @@ pub struct Plan {
     pub blocks: Vec<Block>,
     /// Whether this host's file is one that a newer release has superseded.
     pub file: FileStanding,
+    /// What the file asks for and may not change for now.
+    pub held: Vec<Held>,
+    /// What an operator should know beside it, as sentences.
+    pub notes: Vec<String>,
+    /// Why its records are made, where they make no release.
+    pub cause: Cause,
+    /// Whether there is more to plan once this is done: what an operator wished goes before what the file asks.
+    pub then_more: bool,
+}
+
+/// An entry that the file would change and may not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The target.
+    pub target: TargetName,
+    /// The key.
+    pub key: Key,
+    /// The hold.
+    pub hold: Hold,
+    /// The release whose content is served instead.
+    pub serves: Option<u64>,
+}
+
+impl Held {
+    /// Says which release holds it and what the way out is.
+    pub fn sentence(&self) -> String {
+        let Self { key, target, hold, .. } = self;
+        let at = self.serves.map_or_else(|| "as it is".to_owned(), |release| format!("at release {release}"));
+        let why = hold.reason.as_ref().map(|reason| format!(" ({reason:?})")).unwrap_or_default();
+        if hold.pinned {
+            format!(
+                "{key} stays {at} on {target}: pinned by hand since release {}{why}; repin unpin {key} --target {target} lets the file count again",
+                hold.since
+            )
+        } else if hold.by_hand {
+            format!(
+                "{key} stays {at} on {target}: held since release {}{why}; repin resume {key} lets the file's changes through",
+                hold.since
+            )
+        } else {
+            format!(
+                "{key} stays {at} on {target}: release {} took back what the file still asks for{why}; give it another content, or repin resume {key}",
+                hold.since
+            )
+        }
+    }
 }
 
 /// The release that a plan makes or goes on with.
@@ -32,8 +79,43 @@ pub struct PlannedRelease {
     pub number: u64,
     /// The nonce of the release that an earlier run left open and that this plan goes on with.
     pub continues: Option<String>,
-    /// The desired state that it makes true.
-    pub file: FileDigest,
+    /// The desired state that it makes true; `None` where an operator's wish does.
+    pub file: Option<FileDigest>,
+    /// Why it is made.
+    pub cause: Cause,
+    /// The release whose content it brings back.
+    pub restores: Option<u64>,
+    /// The glob of the keys that it is about, where it is not about all.
+    pub keys: Option<String>,
+    /// The head that it has on the targets that have it already.
+    pub header: Option<Header>,
+    /// Targets that it is meant for and that could not be reached.
+    pub unreached: BTreeMap<TargetId, TargetName>,
+}
+
+impl PlannedRelease {
+    /// Makes the next release of a file.
+    pub fn of_file(number: u64, continues: Option<String>, file: FileDigest) -> Self {
+        Self {
+            number,
+            continues,
+            file: Some(file),
+            cause: Cause::Reconcile,
+            restores: None,
+            keys: None,
+            header: None,
+            unreached: BTreeMap::new(),
+        }
+    }
+}
+
+/// Which frozen set a target is to serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SetPlan {
+    /// One that is there.
+    Existing(String),
+    /// One of what is put.
+    New,
 }
 
 /// What a pass would do on one target.
@@ -47,6 +129,18 @@ pub struct TargetPlan {
     pub close: Option<Record>,
     /// A record that an earlier run left open and that this plan goes on with.
     pub resume: Option<Record>,
+    /// The frozen set to serve, where all keys are served together and another is due.
+    pub set: Option<SetPlan>,
+    /// The reference to frozen sets as it was seen.
+    pub reference: Option<Version>,
+    /// What is staged and is to be in the next frozen set no more.
+    pub leftovers: Vec<(Key, Version)>,
+    /// What becomes of holds.
+    pub holds: BTreeMap<Key, Option<Hold>>,
+    /// Whether there is nothing to do here but to tell others, who cannot be reached, of the release.
+    pub announces: bool,
+    /// Contents that the store would lose with these steps and that a kept release needs: copied to the ledger first.
+    pub copies: Vec<(CopyName, Content)>,
     /// Drift that is only told.
     pub drift: Vec<Drifted>,
     /// Keys with nothing to do.
@@ -81,10 +175,14 @@ pub struct Step {
     pub reason: Reason,
     /// The version that is there; `None` if nothing is.
     pub from: Option<Version>,
-    /// The version that is accepted as it is; `None` where a write makes a new one.
+    /// The version that is accepted as it is, or served without a put; `None` where a put makes a new one.
     pub to: Option<Version>,
+    /// The version that a put replaces, where that is not what readers meet; `None` where nothing is there.
+    pub base: Option<Version>,
     /// What to put.
     pub content: Option<Content>,
+    /// The version whose content this brings back.
+    pub restores: Option<Version>,
     /// Names the content that it serves; `None` where there is none, and for a secret.
     pub digest: Option<ContentDigest>,
     /// Whether this restores what the ledger says rather than releasing something.
@@ -98,7 +196,7 @@ impl Step {
     pub fn writes(&self) -> bool {
         match self.action {
             StepAction::Create | StepAction::Update => true,
-            StepAction::Delete => self.from.is_some(),
+            StepAction::Delete | StepAction::Withdraw => self.from.is_some(),
             StepAction::Adopt | StepAction::Pin | StepAction::Forget => false,
         }
     }
@@ -125,6 +223,8 @@ pub enum StepAction {
     Pin,
     /// Let go of an item and leave it as it is.
     Forget,
+    /// Take an item from readers and keep it, so that it can come back.
+    Withdraw,
 }
 
 impl From<StepAction> for RowAction {
@@ -136,6 +236,7 @@ impl From<StepAction> for RowAction {
             StepAction::Adopt => Self::Adopt,
             StepAction::Pin => Self::Pin,
             StepAction::Forget => Self::Forget,
+            StepAction::Withdraw => Self::Withdraw,
         }
     }
 }
@@ -158,8 +259,16 @@ pub enum Reason {
     Equal,
     /// The file adopts it.
     Adopted,
-    /// The file lets go of it.
+    /// The file lets go of it, or an operator does.
     Forgotten,
+    /// A release before served it so.
+    RolledBack,
+    /// An operator or the file names this native version.
+    Pinned,
+    /// No kept release needs it any more.
+    Unneeded,
+    /// It is put again before it grows too old to be served.
+    Renewed,
 }
 
 impl fmt::Display for Reason {
@@ -173,6 +282,10 @@ impl fmt::Display for Reason {
             Self::Equal => "holds this already",
             Self::Adopted => "taken over",
             Self::Forgotten => "let go of, left as it is",
+            Self::RolledBack => "as an earlier release had it",
+            Self::Pinned => "pinned to a version",
+            Self::Unneeded => "no kept release needs it",
+            Self::Renewed => "put again, so that it can stay",
         })
     }
 }
@@ -248,9 +361,14 @@ pub struct Summary {
 }
 
 impl Plan {
+    /// Tells whether it carries out what an operator wished: there a target that cannot be had keeps no other waiting.
+    pub fn is_wish(&self) -> bool {
+        self.release.as_ref().map_or(self.cause, |release| release.cause).is_wish()
+    }
+
     /// Tells whether there is anything to do.
     pub fn is_empty(&self) -> bool {
-        self.targets.values().all(|target| target.steps.is_empty() && target.close.is_none() && target.resume.is_none())
+        self.targets.values().all(|target| !target.touches())
     }
 
     /// Tells whether stores differ from what they should serve, whether or not a step mends it.
@@ -260,19 +378,52 @@ impl Plan {
 
     /// Counts.
     pub fn summary(&self) -> Summary {
-        let mut summary = Summary::default();
+        let held: BTreeSet<_> = self.held.iter().map(|held| &held.key).collect();
+        let mut summary = Summary { held: held.len() as u64, ..Summary::default() };
         for target in self.targets.values() {
             summary.unchanged += target.unchanged;
             for step in &target.steps {
                 match step.action {
                     StepAction::Create => summary.create += 1,
                     StepAction::Update => summary.update += 1,
-                    StepAction::Delete => summary.delete += 1,
+                    StepAction::Delete | StepAction::Withdraw => summary.delete += 1,
                     StepAction::Adopt | StepAction::Pin => summary.pin += 1,
                     StepAction::Forget => {}
                 }
             }
         }
         summary
+    }
+}
+
+impl TargetPlan {
+    /// Makes a plan that does nothing.
+    pub fn new(id: TargetId) -> Self {
+        Self {
+            id,
+            steps: Vec::new(),
+            close: None,
+            resume: None,
+            set: None,
+            reference: None,
+            leftovers: Vec::new(),
+            holds: BTreeMap::new(),
+            announces: false,
+            copies: Vec::new(),
+            drift: Vec::new(),
+            unchanged: 0,
+            foreign: None,
+            cost: Cost::default(),
+        }
+    }
+
+    /// Tells whether anything is written to the target, its ledger included.
+    pub fn touches(&self) -> bool {
+        self.records() || self.close.is_some() || self.set.is_some()
+    }
+
+    /// Tells whether it makes a record, or goes on with one.
+    pub fn records(&self) -> bool {
+        self.announces || !self.steps.is_empty() || !self.holds.is_empty() || self.resume.is_some()
     }
 }

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::desired::FileDigest;
+use super::hold::Hold;
 
 /// Names a target's ledger: a hash of its place, the same on every host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,6 +72,22 @@ pub enum Cause {
     Rollback,
     /// Somebody pinned an entry.
     Pin,
+    /// Somebody let the file's value of a pinned entry count again; makes no release.
+    Unpin,
+    /// Somebody stopped the file's changes; makes no release.
+    Hold,
+    /// Somebody allowed the file's changes again; makes no release.
+    Resume,
+    /// Somebody gave up ownership; makes no release.
+    Forget,
+}
+
+impl Cause {
+    /// Tells whether a record of this cause stands for an operator's wish: whatever became of it, any host finishes it,
+    /// and no file stands behind it.
+    pub fn is_wish(self) -> bool {
+        self != Self::Reconcile
+    }
 }
 
 impl fmt::Display for Cause {
@@ -79,6 +96,10 @@ impl fmt::Display for Cause {
             Self::Reconcile => "reconcile",
             Self::Rollback => "rollback",
             Self::Pin => "pin",
+            Self::Unpin => "unpin",
+            Self::Hold => "hold",
+            Self::Resume => "resume",
+            Self::Forget => "forget",
         })
     }
 }
@@ -105,6 +126,9 @@ pub struct Header {
     /// The release whose content it brings back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<u64>,
+    /// The glob of the keys that it is about, where a rollback is not about all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<String>,
     /// Its targets, by id, with the names that the file gave them.
     pub targets: BTreeMap<TargetId, TargetName>,
 }
@@ -151,21 +175,40 @@ pub enum RowAction {
     /// Lets go of an item and leaves it as it is; writes nothing.
     #[serde(rename = "f")]
     Forget,
+    /// Takes the name that readers follow off an item and keeps the item.
+    #[serde(rename = "w")]
+    Withdraw,
 }
 
-/// Names a content that is no secret: a hash of its type, content type and value, the same for what means the same.
+/// Names a content: a hash of its type, content type and value, the same for what means the same, and one of what is
+/// said about the item (description, tags, tier) where the entry says anything.
 ///
 /// It lets any host tell, without reading the stores, whether a file asks for a content that a release had. Of a secret
-/// there is none: the native version that holds it stands for it.
+/// it names all but the value, for which the native version that holds it stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ContentDigest(String);
 
 impl ContentDigest {
-    /// Hashes a canonical text.
-    pub fn of(canonical: &str) -> Self {
-        // 40 bits: only contents of one key are compared, of which there are hundreds, not millions.
-        Self(BASE64.encode(&Sha256::digest(canonical)[..5]))
+    /// Hashes a canonical text of a content, and one of what is said about it.
+    pub fn of(content: &str, about: Option<&str>) -> Self {
+        Self(format!("{}{}", short(content), about_text(about)))
+    }
+
+    /// Hashes what is said about a secret.
+    pub fn of_secret(about: Option<&str>) -> Self {
+        Self(format!("*{}", about_text(about)))
+    }
+
+    /// Tells whether it names a value too, and not only what is said about a secret.
+    pub fn names_value(&self) -> bool {
+        !self.0.starts_with('*')
+    }
+
+    /// Returns it without what is said about the item: what a hold is about.
+    #[must_use]
+    pub fn core(&self) -> Self {
+        Self(self.0.split('.').next().unwrap_or_default().to_owned())
     }
 
     /// Takes a digest as a ledger wrote it.
@@ -179,6 +222,15 @@ impl ContentDigest {
     }
 }
 
+fn short(canonical: &str) -> String {
+    // 40 bits: only contents of one key are compared, of which there are hundreds, not millions.
+    BASE64.encode(&Sha256::digest(canonical)[..5])
+}
+
+fn about_text(about: Option<&str>) -> String {
+    about.map(|about| format!(".{}", short(about))).unwrap_or_default()
+}
+
 /// One key in a record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
@@ -190,10 +242,32 @@ pub struct Row {
     pub from: Option<Version>,
     /// The version that it made; `None` for a delete, and until it is known.
     pub to: Option<Version>,
-    /// The content that it serves; `None` for a delete and for a secret.
+    /// The content that it serves; `None` for a delete, and where nobody knows.
     pub content: Option<ContentDigest>,
+    /// The version whose content it brings back; `None` where it brings a content of its own.
+    pub restores: Option<Version>,
     /// Whether it is done.
     pub applied: bool,
+}
+
+/// Names a copy that the ledger keeps of a content which the store itself would lose: by key and version.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CopyName(String);
+
+impl CopyName {
+    /// Returns the name of the copy of one version of a key.
+    pub fn of(key: &Key, version: &Version) -> Self {
+        let at = version.at.map_or(0, Timestamp::as_millisecond);
+        let text = format!("{key}\n{}\n{at}", version.id);
+        // 80 bits: a name has some thousands of versions over its life.
+        Self(hex::encode(&Sha256::digest(text)[..10]))
+    }
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// One record of a target's log.
@@ -211,6 +285,25 @@ pub struct Record {
     pub runner: Runner,
     /// What it does on this target.
     pub rows: Vec<Row>,
+    /// What becomes of holds: made or changed, or lifted. One that a row releases is lifted when the row is done.
+    pub holds: BTreeMap<Key, Option<Hold>>,
+    /// How readers met the target, as the file said it.
+    pub serve: Option<String>,
+    /// The frozen set that is served since.
+    pub set: Option<FrozenSet>,
+    /// Copies that it made.
+    pub copies: Vec<CopyName>,
+    /// When the work ended, by the clock of the host that said so.
+    pub ended: Option<Timestamp>,
+}
+
+/// A frozen set that readers follow a reference to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FrozenSet {
+    /// Its name in the store.
+    pub name: String,
+    /// The version of the reference that names it.
+    pub reference: Version,
 }
 
 impl Record {
@@ -266,8 +359,10 @@ pub struct Pin {
     pub version: Version,
     /// The release that brought this content.
     pub release: Option<u64>,
-    /// The content; `None` for a secret.
+    /// The content; `None` where nobody knows.
     pub content: Option<ContentDigest>,
+    /// The version that this content was first put as: two pins of one origin serve the same.
+    pub origin: Version,
 }
 
 /// One target's ledger, read and folded.
@@ -275,6 +370,16 @@ pub struct Pin {
 pub struct Ledger {
     /// What we own and which version of it we serve.
     pub pins: BTreeMap<Key, Pin>,
+    /// What the file may not change for now.
+    pub holds: BTreeMap<Key, Hold>,
+    /// Items of ours that readers meet no more and that are still there, with the version that they were left at.
+    pub withdrawn: BTreeMap<Key, Version>,
+    /// Copies that are kept of contents which the store has lost or may lose.
+    pub copies: BTreeSet<CopyName>,
+    /// The frozen set that is served.
+    pub set: Option<FrozenSet>,
+    /// How readers meet the target, as the file said it last.
+    pub serve: Option<String>,
     /// Every record, oldest first.
     pub records: Vec<Record>,
     /// The last record's document, for replacing it.
@@ -325,21 +430,81 @@ impl Ledger {
         Self::new(self.records.iter().filter(|record| record.seq < seq).cloned().collect(), None).pins
     }
 
-    /// Takes what a record did into the pins.
+    /// Takes what a record did into the pins and the holds.
     pub fn apply(&mut self, record: &Record) {
         for row in record.rows.iter().filter(|row| row.applied) {
-            match &row.to {
-                Some(version) => {
-                    // A repair keeps the content, so the release that brought it stays.
-                    let release = record.header.release.or(self.pins.get(&row.key).and_then(|pin| pin.release));
-                    let pin = Pin { version: version.clone(), release, content: row.content.clone() };
-                    self.pins.insert(row.key.clone(), pin);
-                }
-                None => {
-                    self.pins.remove(&row.key);
-                }
+            self.apply_row(record, row);
+        }
+        let done = |key: &Key| record.rows.iter().find(|row| row.key == *key).is_none_or(|row| row.applied);
+        for (key, change) in record.holds.iter().filter(|_| record.state != State::Abandoned) {
+            match change {
+                // A rollback counts from its claim on: nobody may release again what it is about to take back.
+                Some(hold) => drop(self.holds.insert(key.clone(), hold.clone())),
+                None if done(key) => drop(self.holds.remove(key)),
+                None => {}
             }
         }
+        self.copies.extend(record.copies.iter().cloned());
+        self.serve = record.serve.clone().or(self.serve.take());
+        self.set = record.set.clone().or(self.set.take());
+    }
+
+    fn apply_row(&mut self, record: &Record, row: &Row) {
+        let before = self.pins.remove(&row.key);
+        if row.action == RowAction::Withdraw {
+            // The newest version there is of it, as far as the ledger knows.
+            let last = row.from.clone().or(before.map(|pin| pin.version));
+            self.withdrawn.extend(last.map(|version| (row.key.clone(), version)));
+            return;
+        }
+        self.withdrawn.remove(&row.key);
+        if row.action == RowAction::Forget {
+            self.holds.remove(&row.key);
+        }
+        let Some(version) = &row.to else { return };
+        // A repair keeps the content, so the release that brought it stays.
+        let number = record.header.release.filter(|_| record.state != State::Abandoned);
+        let release = number.or(before.as_ref().and_then(|pin| pin.release));
+        let origin = row.restores.clone().unwrap_or_else(|| version.clone());
+        let pin = Pin { version: version.clone(), release, content: row.content.clone(), origin };
+        self.pins.insert(row.key.clone(), pin);
+    }
+
+    /// Returns the ledger as it was when a release had been the newest: with everything up to the next one.
+    #[must_use]
+    pub fn at(&self, release: u64) -> Self {
+        let by_then = |record: &&Record| record.header.release.is_none_or(|number| number <= release);
+        Self::new(self.records.iter().take_while(by_then).cloned().collect(), None)
+    }
+
+    /// Lists the versions of a key that were served by the last `keep` releases.
+    pub fn needed_versions(&self, key: &Key, keep: u32) -> Vec<Version> {
+        let mut then = Self::default();
+        let mut served: Vec<Option<Version>> = Vec::new();
+        for record in &self.records {
+            let before = then.pins.get(key).map(|pin| pin.version.clone());
+            if record.header.release.is_some() {
+                served.push(before);
+            }
+            then.apply(record);
+        }
+        served.push(then.pins.get(key).map(|pin| pin.version.clone()));
+        let from = served.len().saturating_sub(keep as usize);
+        let mut versions: Vec<Version> = served.drain(from..).flatten().collect();
+        versions.dedup();
+        versions
+    }
+
+    /// Returns the release whose content a release stands for: itself, or the one that it brought back, followed to its
+    /// end; `None` for one that this ledger does not know.
+    pub fn effective(&self, release: u64) -> Option<u64> {
+        let of = |number| self.records.iter().find(|record| record.header.release == Some(number));
+        let mut number = release;
+        // Each step goes to a lower number.
+        while let Some(restored) = of(number)?.header.restores.filter(|restored| *restored < number) {
+            number = restored;
+        }
+        Some(number)
     }
 
     /// Returns the last place in the log, 0 before the first.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use repin_provider::{Seen, TargetName};
+use repin_provider::{Seen, Serving, TargetName};
 
 use crate::model::desired::Desired;
 use crate::model::observed::{FileStanding, Observed, TargetState};
@@ -67,21 +67,25 @@ fn step_faults(step: &Step, state: &TargetState, target: &TargetPlan, wanted: bo
     let owned = ledger.pins.contains_key(&step.key)
         || state.ledger.open().is_some_and(|record| record.rows.iter().any(|row| row.key == step.key));
     let looked = matches!(state.items.get(&step.key), Some(Seen::Present(_) | Seen::Absent));
+    let removes = matches!(step.action, StepAction::Delete | StepAction::Withdraw);
     fault(!looked, "it was not read");
     fault(step.action == StepAction::Create && item.is_some(), "it would be made although it is there");
     fault(step.action == StepAction::Update && item.is_none(), "it would be changed although it is not there");
-    fault(step.action == StepAction::Delete && !owned, "it would be deleted although it is not owned");
-    fault(step.action == StepAction::Delete && wanted, "it would be deleted although the file wants it");
+    fault(removes && !owned, "it would be deleted although it is not owned");
+    fault(removes && wanted, "it would be deleted although the file wants it");
     fault(!step.repair && behind, "it would be released from a file that is behind");
     if step.writes()
         && let Some(item) = item
     {
-        fault(step.from.as_ref() != Some(&item.version), "it expects another version than the one that was seen");
+        let expected = step.from.as_ref().is_some_and(|from| *from == item.version);
+        fault(!expected, "it expects another version than the one that was seen");
         let plain = step.content.as_ref().is_some_and(|content| !content.value.is_secret());
         fault(plain && item.secret, "a secret would become plain text");
     }
+    let puts = matches!(step.action, StepAction::Create | StepAction::Update);
+    let led_to = state.capabilities.serving != Serving::AtOnce && step.to.is_some();
     fault(
-        matches!(step.action, StepAction::Create | StepAction::Update) != step.content.is_some(),
+        puts != (step.content.is_some() || led_to) && (puts || step.content.is_some()),
         "its content does not fit its action",
     );
     faults

@@ -39,8 +39,8 @@ pub(super) fn changes(entry: &Entry, item: &Item, content_types: bool) -> Vec<Ch
     if entry.description.is_some() && item.description.is_some() && entry.description != item.description {
         changes.push(change("description", item.description.clone(), entry.description.clone()));
     }
-    if changes.is_empty() && (entry.description.is_some() || entry.tier.is_some()) {
-        changes.push(Change { path: "description or tier".to_owned(), from: None, to: None });
+    if changes.is_empty() && (entry.description.is_some() || entry.tier.is_some() || entry.tags.is_some()) {
+        changes.push(Change { path: "description, tier or tags".to_owned(), from: None, to: None });
     }
     shorten_list(&mut changes);
     changes

@@ -1,10 +1,11 @@
 //! One decision a key: what the file asks, what the store holds, what the ledger says.
 
-use repin_provider::{Content, Item, Key, Owner, ReadValue, Seen, Value, Version};
+use repin_provider::{Content, Item, Key, Owner, ReadValue, Seen, Serving, Value, Version};
 
 use super::diff;
 use crate::model::compare::{content_digest, same_description, same_shape, same_text};
 use crate::model::desired::{Adopt, Drift, Entry, Policy};
+use crate::model::hold::{HeldContent, Hold};
 use crate::model::observed::FileStanding;
 use crate::model::plan::{Block, BlockKind, Change, Reason, Step, StepAction};
 use crate::model::release::Pin;
@@ -15,15 +16,28 @@ pub(super) struct KeyView<'a> {
     pub(super) entry: Option<&'a Entry>,
     pub(super) seen: Option<&'a Seen>,
     pub(super) pin: Option<&'a Pin>,
+    pub(super) hold: Option<&'a Hold>,
+    /// Whether the file asks for a secret that the hold names; also where nobody can tell any more.
+    pub(super) held_secret: bool,
     /// Whether an open record of ours may have made it.
     pub(super) may_be_ours: bool,
+    /// Whether it is ours although readers meet nothing of it.
+    pub(super) withdrawn: bool,
     /// The content of the pin where it is no longer served: not asked for, gone, or this.
     pub(super) pinned: Option<&'a Option<ReadValue>>,
+    /// The content of the version that the file pins, where that is not served: not asked for, gone, or this.
+    pub(super) file_pin: Option<&'a Option<ReadValue>>,
     pub(super) secret_matches: Option<bool>,
+    /// What the next put would replace, where readers do not meet it by themselves; `None` where it was not looked at.
+    pub(super) head: Option<&'a Seen>,
+    pub(super) head_matches: Option<bool>,
     pub(super) native: String,
     pub(super) owner: &'a Owner,
     pub(super) policy: &'a Policy,
     pub(super) file: FileStanding,
+    pub(super) serving: Serving,
+    /// Whether the frozen set that the ledger names can be served again as it is.
+    pub(super) set_is_there: bool,
     pub(super) content_types: bool,
     /// Whether the store answers descriptions.
     pub(super) describes: bool,
@@ -39,13 +53,15 @@ pub(super) enum Decision {
     Unchanged,
     /// Something is to be done.
     Step(Box<Step>),
+    /// The file asks for something else and may not have it; what is done instead.
+    Held(Box<Self>),
     /// It is not as it should be, and that is only told.
     Drift(Key, Version, Option<Version>),
     /// The whole pass must not run.
     Block(Box<Block>),
 }
 
-/// Decides.
+/// Decides: hold, then pin, then value.
 pub(super) fn decide(view: &KeyView<'_>) -> Decision {
     let item = match view.seen {
         Some(Seen::Present(item)) => Some(item),
@@ -53,13 +69,17 @@ pub(super) fn decide(view: &KeyView<'_>) -> Decision {
         Some(Seen::Unreadable(why)) => return view.unreadable(why),
         None => return view.unreadable("it was not looked at"),
     };
+    if let Some(Seen::Unreadable(why)) = view.head {
+        return view.unreadable(why);
+    }
     if view.file == FileStanding::Behind {
         return view.keep_pin(item);
     }
-    if view.entry.is_some_and(|entry| entry.pin.is_some()) {
-        return view.unpinnable();
+    if view.hold.is_some_and(|hold| view.is_held(hold, item)) {
+        return Decision::Held(Box::new(view.keep_pin(item)));
     }
     match (view.entry, item) {
+        (Some(entry), item) if entry.pin.is_some() => view.serve_pin(entry, item),
         (Some(entry), None) => view.make(entry),
         (Some(entry), Some(item)) if view.pin.is_none() => view.meet(entry, item),
         (Some(entry), Some(item)) => view.compare(entry, item),
@@ -68,7 +88,27 @@ pub(super) fn decide(view: &KeyView<'_>) -> Decision {
 }
 
 impl KeyView<'_> {
-    /// The file wants it and the store does not hold it.
+    /// Tells whether the file asks for something that it may not have for now.
+    fn is_held(&self, hold: &Hold, item: Option<&Item>) -> bool {
+        let asks_for_served = match (self.entry, self.pin) {
+            (Some(entry), Some(pin)) => self.asks_for_content_of(entry, pin, item),
+            (None, Some(_)) => self.forgotten || !self.policy.prune,
+            (entry, None) => entry.is_none(),
+        };
+        if asks_for_served {
+            return false;
+        }
+        if hold.by_hand || hold.pinned {
+            return true;
+        }
+        match self.entry {
+            None => hold.contents.contains(&HeldContent::Absent),
+            Some(entry) if entry.value.is_secret() && entry.pin.is_none() => self.held_secret,
+            Some(entry) => hold.contents.contains(&HeldContent::Plain(content_digest(entry).core())),
+        }
+    }
+
+    /// The file wants it and readers meet nothing.
     fn make(&self, entry: &Entry) -> Decision {
         let missing = self.pin.is_some();
         let repair = missing && self.asks_for_pin(entry);
@@ -76,7 +116,17 @@ impl KeyView<'_> {
             return self.told(None);
         }
         let reason = if missing { Reason::Missing } else { Reason::New };
-        self.step(StepAction::Create, reason, None, Some(content(entry, None)), repair, Vec::new())
+        match (self.head.and_then(Seen::item), self.pin) {
+            (Some(_), Some(pin)) if repair => self.serve_again(pin, None, reason),
+            (Some(head), None) if !self.withdrawn => self.meet(entry, head),
+            (Some(head), _) => self.put_over(entry, None, head, reason, false),
+            (None, _) => {
+                let content = content(entry, None);
+                let mut decision = self.step(StepAction::Create, reason, None, Some(content), repair, Vec::new());
+                self.note_origin(&mut decision, repair);
+                decision
+            }
+        }
     }
 
     /// The file wants it, and something is there that the ledger does not know.
@@ -88,7 +138,7 @@ impl KeyView<'_> {
             return if equal {
                 self.accept(StepAction::Pin, Reason::Equal, item, false)
             } else {
-                self.update(entry, item, Reason::Changed, false)
+                self.change(entry, item, Reason::Changed)
             };
         }
         if let Some(Some(other)) = &item.owner
@@ -106,7 +156,7 @@ impl KeyView<'_> {
                 "Make the file ask for what it holds, or overwrite it with adopt: always on this entry.",
             ),
             Adopt::Equal | Adopt::Always if equal => self.accept(StepAction::Adopt, Reason::Adopted, item, false),
-            Adopt::Equal | Adopt::Always => self.update(entry, item, Reason::Adopted, false),
+            Adopt::Equal | Adopt::Always => self.change(entry, item, Reason::Adopted),
         }
     }
 
@@ -115,15 +165,47 @@ impl KeyView<'_> {
         let Some(pin) = self.pin else { return Decision::Nothing };
         let served_pin = item.version == pin.version;
         match (served_pin, self.equal(entry, item)) {
-            (true, true) if self.describes_otherwise(entry, pin) => self.update(entry, item, Reason::Changed, false),
+            (true, true) if self.describes_otherwise(entry, pin) => self.change(entry, item, Reason::Changed),
             (true, true) => Decision::Unchanged,
-            (true, false) => self.update(entry, item, Reason::Changed, false),
+            (true, false) => self.change(entry, item, Reason::Changed),
             // Whoever wrote it, it is what is wanted.
             (false, true) => self.accept(StepAction::Pin, Reason::Equal, item, self.asks_for_pin(entry)),
-            (false, false) if !self.asks_for_pin(entry) => self.update(entry, item, Reason::Changed, false),
+            (false, false) if !self.asks_for_pin(entry) => self.change(entry, item, Reason::Changed),
             (false, false) if self.policy.drift == Drift::Report => self.told(Some(item)),
+            (false, false) if self.can_serve_again() => self.serve_again(pin, Some(item), Reason::Drift),
             (false, false) => self.update(entry, item, Reason::Drift, true),
         }
+    }
+
+    /// The file names a native version, whatever the value says.
+    fn serve_pin(&self, entry: &Entry, item: Option<&Item>) -> Decision {
+        let wanted = match self.file_pin {
+            None => return self.keep_pin(item),
+            Some(None) => return self.no_such_version(entry),
+            Some(Some(wanted)) => wanted,
+        };
+        let there = item.or(self.head.and_then(Seen::item));
+        if let Some(there) = there
+            && self.pin.is_none()
+            && !self.withdrawn
+            && !(self.may_be_ours && there.is_owned_by(self.owner))
+        {
+            return self.foreign(
+                &format!("{} is there already and is not in the ledger of {}", self.native, self.owner),
+                "Take it over first, with adopt: equal or adopt: always and without a pin.",
+            );
+        }
+        if let Some(item) = item.filter(|item| item.version == wanted.version) {
+            return self.accept(StepAction::Pin, Reason::Pinned, item, false);
+        }
+        let action = if item.is_some() { StepAction::Update } else { StepAction::Create };
+        let content = (self.serving != Serving::Apart).then(|| content_read(wanted, item));
+        let mut decision = self.step(action, Reason::Pinned, item, content, false, Vec::new());
+        if let Decision::Step(step) = &mut decision {
+            step.to = (self.serving == Serving::Apart).then(|| wanted.version.clone());
+            step.restores = Some(wanted.version.clone());
+        }
+        decision
     }
 
     /// The file does not want it.
@@ -149,44 +231,48 @@ impl KeyView<'_> {
         if item.is_some_and(|item| item.version == pin.version) {
             return Decision::Unchanged;
         }
-        let (Drift::Correct, Some(Some(pinned))) = (self.policy.drift, self.pinned) else {
+        if self.policy.drift == Drift::Report {
             return self.told(item);
-        };
-        let content = Content {
-            value: if pinned.secret {
-                Value::Secret(pinned.value.clone())
-            } else {
-                Value::Plain(pinned.value.expose().to_owned())
-            },
-            content_type: pinned.content_type.clone(),
-            tags: pinned.tags.clone().unwrap_or_default(),
-            description: item.and_then(|item| item.description.clone()),
-            tier: None,
-        };
-        let (action, reason) = match item {
-            Some(_) => (StepAction::Update, Reason::Drift),
-            None => (StepAction::Create, Reason::Missing),
-        };
-        let mut decision = self.step(action, reason, item, Some(content), true, Vec::new());
+        }
+        let reason = if item.is_some() { Reason::Drift } else { Reason::Missing };
+        if self.can_serve_again() {
+            return self.serve_again(pin, item, reason);
+        }
+        let Some(Some(pinned)) = self.pinned else { return self.told(item) };
+        let action = if item.is_some() { StepAction::Update } else { StepAction::Create };
+        let mut decision = self.step(action, reason, item, Some(content_read(pinned, item)), true, Vec::new());
         if let Decision::Step(step) = &mut decision {
             // What is put back is what the pin held, whatever the file says.
             step.digest = pin.content.clone();
+            step.restores = Some(pin.origin.clone());
         }
         decision
     }
 
+    /// Tells whether what the pin names can be served again as it is, without a put.
+    fn can_serve_again(&self) -> bool {
+        match self.serving {
+            Serving::AtOnce => false,
+            Serving::Apart => self.head.and_then(Seen::item).is_some(),
+            Serving::Together => self.set_is_there,
+        }
+    }
+
     /// Tells whether the entry says something else about the item than what was released, in a store that does not
-    /// answer descriptions and tiers with its items: there the ledger is all that tells.
+    /// answer descriptions, tags and tiers with its items: there the ledger is all that tells.
     fn describes_otherwise(&self, entry: &Entry, pin: &Pin) -> bool {
-        let names_something = entry.description.is_some() || entry.tier.is_some();
-        let released = pin.content.as_ref().is_some_and(|released| content_digest(entry).as_ref() != Some(released));
+        let names_something = entry.description.is_some() || entry.tier.is_some() || entry.tags.is_some();
+        let released = pin.content.as_ref().is_some_and(|released| content_digest(entry) != *released);
         !self.describes && names_something && released
     }
 
     /// Tells whether the item holds what the entry asks for.
     fn equal(&self, entry: &Entry, item: &Item) -> bool {
+        let is_head = self.head.and_then(Seen::item).is_some_and(|head| head.version == item.version);
+        let is_served = self.seen.and_then(Seen::item).is_some_and(|served| served.version == item.version);
         let value = match (&entry.value, &item.value) {
             (Value::Plain(wanted), Some(held)) => same_text(entry.kind, wanted, held),
+            (Value::Secret(_), _) if is_head && !is_served => self.head_matches == Some(true),
             (Value::Secret(_), _) => self.secret_matches == Some(true),
             (Value::Plain(_), None) => false,
         };
@@ -199,13 +285,66 @@ impl KeyView<'_> {
     /// The ledger names the contents of pins. Of a secret it does not: there the pin was read back to compare, or the
     /// file is the one that was released.
     fn asks_for_pin(&self, entry: &Entry) -> bool {
-        if let (Some(pinned), Some(asked)) = (self.pin.and_then(|pin| pin.content.as_ref()), content_digest(entry)) {
-            return *pinned == asked;
+        if let Some(pinned) = self.pin.and_then(|pin| pin.content.as_ref()).filter(|digest| digest.names_value()) {
+            return *pinned == content_digest(entry);
         }
         match self.pinned {
             Some(Some(pinned)) => same_text(entry.kind, entry.value.expose(), pinned.value.expose()),
-            Some(None) | None => self.file == FileStanding::Current,
+            Some(None) | None => self.file == FileStanding::Current && self.hold.is_none(),
         }
+    }
+
+    /// Tells whether the entry asks for the content of the pin, whatever it says about the item.
+    fn asks_for_content_of(&self, entry: &Entry, pin: &Pin, item: Option<&Item>) -> bool {
+        match &pin.content {
+            Some(content) if content.names_value() => content.core() == content_digest(entry).core(),
+            _ if !entry.value.is_secret() || entry.pin.is_some() => false,
+            _ if item.is_some_and(|item| item.version == pin.version) => self.secret_matches == Some(true),
+            _ => self.asks_for_pin(entry),
+        }
+    }
+
+    /// The file asks for another content.
+    fn change(&self, entry: &Entry, item: &Item, reason: Reason) -> Decision {
+        match self.head.and_then(Seen::item) {
+            Some(head) if self.serving == Serving::Apart => {
+                let served = self.seen.and_then(Seen::item);
+                self.put_over(entry, served, head, reason, false)
+            }
+            _ => self.update(entry, item, reason, false),
+        }
+    }
+
+    /// Puts over the newest version and serves that, or serves it as it is where it holds what is wanted: a run that
+    /// died may have put it.
+    fn put_over(&self, entry: &Entry, served: Option<&Item>, head: &Item, reason: Reason, repair: bool) -> Decision {
+        let ready = self.equal(entry, head) && !self.pin.is_some_and(|pin| self.describes_otherwise(entry, pin));
+        let mut decision = self.update(entry, served.unwrap_or(head), reason, repair);
+        if let Decision::Step(step) = &mut decision {
+            step.from = served.map(|item| item.version.clone());
+            step.base = Some(head.version.clone());
+            if served.is_none() {
+                step.action = StepAction::Create;
+                step.changes.clear();
+            }
+            if ready {
+                step.content = None;
+                step.to = Some(head.version.clone());
+            }
+        }
+        decision
+    }
+
+    /// Serves what the pin names once more, without a put.
+    fn serve_again(&self, pin: &Pin, item: Option<&Item>, reason: Reason) -> Decision {
+        let action = if item.is_some() { StepAction::Update } else { StepAction::Create };
+        let mut decision = self.step(action, reason, item, None, true, Vec::new());
+        if let Decision::Step(step) = &mut decision {
+            step.to = Some(pin.version.clone());
+            step.digest = pin.content.clone();
+            step.restores = Some(pin.origin.clone());
+        }
+        decision
     }
 
     fn update(&self, entry: &Entry, item: &Item, reason: Reason, repair: bool) -> Decision {
@@ -219,20 +358,36 @@ impl KeyView<'_> {
             }));
         }
         let changes = diff::changes(entry, item, self.content_types);
-        self.step(StepAction::Update, reason, Some(item), Some(content(entry, Some(item))), repair, changes)
+        let content = content(entry, Some(item));
+        let mut decision = self.step(StepAction::Update, reason, Some(item), Some(content), repair, changes);
+        self.note_origin(&mut decision, repair);
+        decision
     }
 
+    /// What is put back is the content of the pin.
+    fn note_origin(&self, decision: &mut Decision, repair: bool) {
+        if let (Decision::Step(step), true) = (decision, repair) {
+            step.restores = self.pin.map(|pin| pin.origin.clone());
+        }
+    }
+
+    /// Takes what is there as it is. Where readers do not meet it yet, they are led to it.
     fn accept(&self, action: StepAction, reason: Reason, item: &Item, repair: bool) -> Decision {
+        let served = self.seen.and_then(Seen::item);
+        let unmet = served.is_none();
+        let action = if unmet { StepAction::Create } else { action };
         let mut decision = self.step(action, reason, Some(item), None, repair, Vec::new());
         if let Decision::Step(step) = &mut decision {
-            step.from = self.pin.map(|pin| pin.version.clone());
+            step.from = self.pin.map(|pin| pin.version.clone()).filter(|_| !unmet);
             step.to = Some(item.version.clone());
         }
+        self.note_origin(&mut decision, repair);
         decision
     }
 
     fn remove(&self, item: &Item) -> Decision {
-        self.step(StepAction::Delete, Reason::Dropped, Some(item), None, false, Vec::new())
+        let action = if self.serving == Serving::Apart { StepAction::Withdraw } else { StepAction::Delete };
+        self.step(action, Reason::Dropped, Some(item), None, false, Vec::new())
     }
 
     fn told(&self, item: Option<&Item>) -> Decision {
@@ -258,21 +413,29 @@ impl KeyView<'_> {
             reason,
             from: item.map(|item| item.version.clone()),
             to: None,
+            base: None,
             content,
-            digest: if action == StepAction::Delete { None } else { self.entry.and_then(content_digest) },
+            restores: None,
+            digest: match action {
+                StepAction::Delete | StepAction::Withdraw | StepAction::Forget => None,
+                _ => self.entry.map(content_digest),
+            },
             repair,
             changes,
         }))
     }
 
-    /// Serving the value although the file asks for a native version would be the very thing that a pin forbids.
-    fn unpinnable(&self) -> Decision {
+    fn no_such_version(&self, entry: &Entry) -> Decision {
+        let pin = entry.pin.as_deref().unwrap_or_default();
         Decision::Block(Box::new(Block {
             kind: BlockKind::Refused,
             target: None,
             key: Some(self.key.clone()),
-            message: "pin is not built yet; nothing was done".to_owned(),
-            hint: "Leave pin out and give the entry the value that it should have.".to_owned(),
+            message: format!(
+                "the file pins {} to version {pin}, which the store does not keep (any more)",
+                self.native
+            ),
+            hint: "repin history KEY lists the versions that there are; choose one, or drop the pin.".to_owned(),
         }))
     }
 
@@ -308,5 +471,21 @@ fn content(entry: &Entry, item: Option<&Item>) -> Content {
         tags: entry.tags.clone().or_else(|| item?.tags.clone()).unwrap_or_default(),
         description: entry.description.clone().or_else(|| item?.description.clone()),
         tier: entry.tier,
+    }
+}
+
+/// Returns what to put so that the item holds what was read. The description of what is there stays where the store
+/// keeps none with the version.
+pub fn content_read(read: &ReadValue, item: Option<&Item>) -> Content {
+    Content {
+        value: if read.secret || item.is_some_and(|item| item.secret) {
+            Value::Secret(read.value.clone())
+        } else {
+            Value::Plain(read.value.expose().to_owned())
+        },
+        content_type: read.content_type.clone(),
+        tags: read.tags.clone().unwrap_or_default(),
+        description: read.description.clone().or_else(|| item?.description.clone()),
+        tier: None,
     }
 }

@@ -7,24 +7,30 @@
 //! ```
 
 mod check;
+mod copies;
 mod diff;
 mod entry;
 mod open;
+pub mod orders;
+pub mod restore;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use repin_provider::{Key, TargetName};
+use repin_provider::{Content, Item, Key, Owner, Seen, Serving, TargetName, Value};
 
 pub use self::check::{Finding, check};
 pub use self::diff::value_changes;
 use self::entry::{Decision, KeyView};
 use self::open::OpenRecord;
 use crate::model::desired::{Desired, FileDigest, Target};
+use crate::model::hold::Hold;
 use crate::model::observed::{FileStanding, Observed, TargetState};
-use crate::model::plan::{Block, BlockKind, Cost, Drifted, Plan, PlannedRelease, Step, StepAction, TargetPlan};
-use crate::model::release::{Ledger, Record, TargetId};
+use crate::model::plan::{
+    Block, BlockKind, Cost, Drifted, Held, Plan, PlannedRelease, Reason, SetPlan, Step, StepAction, TargetPlan,
+};
+use crate::model::release::{Cause, Ledger, Pin, Record, TargetId};
 
 /// Everything that a plan depends on.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +49,10 @@ pub struct Input<'a> {
 
 /// Plans a pass.
 pub fn plan(input: Input<'_>) -> Plan {
+    // What an operator wished goes first, whatever the file says.
+    if let Some(plan) = restore::unfinished(input.observed, Some(input.desired)) {
+        return plan;
+    }
     let standing = input.observed.standing(input.desired, input.newest_here, input.allow_older);
     let resumed = open::resumable(input, standing);
     let first = plan_with(input, standing, resumed.as_deref());
@@ -56,16 +66,24 @@ fn fits_resumed(plan: &Plan) -> bool {
 }
 
 fn plan_with(input: Input<'_>, standing: FileStanding, resumed: Option<&str>) -> Plan {
-    let mut blocks = Vec::new();
-    let mut targets = BTreeMap::new();
+    let mut plan = Plan {
+        release: None,
+        targets: BTreeMap::new(),
+        orphaned: orphaned(input),
+        blocks: Vec::new(),
+        file: standing,
+        held: Vec::new(),
+        notes: Vec::new(),
+        cause: Cause::Reconcile,
+        then_more: false,
+    };
     for (name, state) in &input.observed.targets {
         let Some(target) = input.desired.targets.get(name) else { continue };
-        let planned = plan_target(input, standing, resumed, target, state, &mut blocks);
-        targets.insert(name.clone(), planned);
+        let planned = plan_target(input, standing, resumed, target, state, &mut plan);
+        plan.targets.insert(name.clone(), planned);
     }
-    let orphaned = orphaned(input);
-    let mut plan = Plan { release: None, targets, orphaned, blocks, file: standing };
     plan.release = planned_release(input, &plan, resumed);
+    plan.notes = split_releases(&plan, input.observed);
     brakes(input.desired, &mut plan);
     plan
 }
@@ -76,64 +94,249 @@ fn plan_target(
     resumed: Option<&str>,
     target: &Target,
     state: &TargetState,
-    blocks: &mut Vec<Block>,
+    plan: &mut Plan,
 ) -> TargetPlan {
     let open = open::settle(input, state, standing, resumed);
     if let OpenRecord::Running(record) = &open {
-        blocks.push(running(&target.name, record));
+        plan.blocks.push(running(&target.name, record));
     }
     let ledger = open.ledger(state);
-    let forgotten = globs(&input.desired.forget);
-    let mut planned = TargetPlan {
-        id: state.id.clone(),
-        steps: Vec::new(),
-        close: open.closed(),
-        resume: open.resumed(),
-        drift: Vec::new(),
-        unchanged: 0,
-        foreign: state.foreign.as_ref().map(|names| names.len() as u64),
-        cost: Cost::default(),
-    };
+    let mut planned = TargetPlan::new(state.id.clone());
+    (planned.close, planned.resume) = (open.closed(), open.resumed());
+    planned.foreign = state.foreign.as_ref().map(|names| names.len() as u64);
     if let OpenRecord::Leave(_) = &open {
         planned.unchanged = target.entries.len() as u64;
         return planned;
     }
+    plan.blocks.extend(serve_changed(&target.name, state, &ledger));
+    plan.blocks.extend(taken_reference(&target.name, state, &ledger, &input.desired.name, &open));
+    let forgotten = globs(&input.desired.forget);
+    let set_is_there = ledger.set.as_ref().is_some_and(|set| {
+        // A reference to it whose items are not there says that the set itself is gone.
+        state.reference.as_ref().is_none_or(|reference| reference.set.as_ref() != Some(&set.name))
+    });
+    let apart = state.capabilities.serving == Serving::Apart;
     for key in keys(target, &ledger, state) {
         let view = KeyView {
             key: &key,
             entry: target.entries.get(&key),
             seen: state.items.get(&key),
             pin: ledger.pins.get(&key),
+            hold: ledger.holds.get(&key),
+            held_secret: state.held_secrets.get(&key).copied().unwrap_or(false),
             may_be_ours: open.may_have_made(&key),
+            withdrawn: ledger.withdrawn.contains_key(&key),
             pinned: state.pinned.get(&key),
+            file_pin: state.file_pins.get(&key),
             secret_matches: state.secret_matches.get(&key).copied(),
+            head: state.heads.get(&key).filter(|_| apart),
+            head_matches: state.head_matches.get(&key).copied(),
             native: state.native.get(&key).map_or_else(|| key.to_string(), Clone::clone),
             owner: &input.desired.name,
             policy: &input.desired.policy,
             file: standing,
+            serving: state.capabilities.serving,
+            set_is_there,
             content_types: state.capabilities.content_types,
             describes: state.capabilities.describes,
             forgotten: forgotten.is_match(key.as_str()),
         };
-        place(entry::decide(&view), &target.name, &mut planned, blocks);
+        let mut decision = entry::decide(&view);
+        if let Decision::Held(instead) = decision {
+            plan.held.extend(ledger.holds.get(&key).map(|hold| held(&target.name, &key, hold, &ledger)));
+            decision = *instead;
+        }
+        place(decision, target, &mut planned, &mut plan.blocks);
     }
-    // Removals come last: a reader that follows a renamed key finds the new one before the old one goes.
-    planned.steps.sort_by(|a, b| {
-        let last = |step: &Step| step.action == StepAction::Delete;
-        last(a).cmp(&last(b)).then_with(|| a.key.cmp(&b.key))
-    });
-    planned.cost = cost(&planned, target, state);
+    settle_set(&mut planned, state, &ledger, plan);
+    lift_holds(&mut planned, &ledger);
+    sort(&mut planned.steps);
+    planned.copies = copies::of(&planned.steps, state);
+    planned.cost = cost(&planned, target.entries.len(), state);
     planned
 }
 
-fn place(decision: Decision, target: &TargetName, planned: &mut TargetPlan, blocks: &mut Vec<Block>) {
+/// Removals come last: a reader that follows a renamed key finds the new one before the old one goes.
+fn sort(steps: &mut [Step]) {
+    let last = |step: &Step| matches!(step.action, StepAction::Delete | StepAction::Withdraw);
+    steps.sort_by(|a, b| last(a).cmp(&last(b)).then_with(|| a.key.cmp(&b.key)));
+}
+
+/// Decides which frozen set is due. What readers should meet already is put back first: only then is it known what the
+/// next set is made from.
+fn settle_set(planned: &mut TargetPlan, state: &TargetState, ledger: &Ledger, plan: &mut Plan) {
+    if state.capabilities.serving != Serving::Together {
+        return;
+    }
+    planned.reference = state.reference.as_ref().map(|reference| reference.version.clone());
+    let again = |step: &Step| step.repair && step.content.is_none() && step.to.is_some();
+    let known = ledger.set.as_ref().map(|set| set.name.clone());
+    if planned.steps.iter().any(|step| again(step) && step.writes()) {
+        let all = planned.steps.len();
+        planned.steps.retain(again);
+        plan.then_more |= planned.steps.len() < all;
+        planned.set = known.map(SetPlan::Existing);
+    } else if planned.steps.iter().any(Step::writes) {
+        stage(planned, state, ledger);
+    } else if state.reference.as_ref().is_some_and(|reference| !reference.kept && reference.set == known) {
+        // Archived by somebody: it would vanish, and is made to stay.
+        planned.set = known.map(SetPlan::Existing);
+    }
+}
+
+/// Plans the next frozen set: what is staged is brought to what should be served, where it is not that already. What is
+/// served and staged no more, after a rollback for example, is staged again.
+fn stage(planned: &mut TargetPlan, state: &TargetState, ledger: &Ledger) {
+    planned.set = Some(SetPlan::New);
+    let staged = |key: &Key| state.heads.get(key).and_then(Seen::item);
+    for step in planned.steps.iter_mut() {
+        let head = staged(&step.key);
+        step.base = head.map(|item| item.version.clone());
+        if let (Some(content), Some(head)) = (&step.content, head)
+            && holds(head, content)
+        {
+            step.to = Some(head.version.clone());
+        }
+    }
+    let touched: BTreeSet<Key> = planned.steps.iter().map(|step| step.key.clone()).collect();
+    for (key, pin) in ledger.pins.iter().filter(|(key, _)| !touched.contains(*key)) {
+        let Some(item) = state.items.get(key).and_then(Seen::item) else { continue };
+        let head = staged(key);
+        if head.is_some_and(|head| head.version == item.version) {
+            continue;
+        }
+        planned.unchanged = planned.unchanged.saturating_sub(1);
+        planned.steps.push(again(key, pin, item, head, state));
+    }
+    let wanted = |key: &Key| {
+        let removed = |step: &&Step| step.key == *key && matches!(step.action, StepAction::Delete);
+        (ledger.pins.contains_key(key) || touched.contains(key)) && !planned.steps.iter().any(|step| removed(&step))
+    };
+    let left = state.heads.keys().filter(|key| !wanted(key));
+    planned.leftovers = left.filter_map(|key| Some((key.clone(), staged(key)?.version.clone()))).collect();
+}
+
+/// Puts what is served once more, so that the next frozen set holds it too.
+fn again(key: &Key, pin: &Pin, item: &Item, head: Option<&Item>, state: &TargetState) -> Step {
+    let content = Content {
+        value: Value::Plain(item.value.clone().unwrap_or_default()),
+        content_type: item.content_type.clone(),
+        tags: item.tags.clone().unwrap_or_default(),
+        description: item.description.clone(),
+        tier: None,
+    };
+    Step {
+        key: key.clone(),
+        native: state.native.get(key).map_or_else(|| key.to_string(), Clone::clone),
+        action: StepAction::Update,
+        reason: Reason::Renewed,
+        from: Some(item.version.clone()),
+        to: head.filter(|head| holds(head, &content)).map(|head| head.version.clone()),
+        base: head.map(|head| head.version.clone()),
+        content: Some(content),
+        restores: Some(pin.origin.clone()),
+        digest: pin.content.clone(),
+        repair: true,
+        changes: Vec::new(),
+    }
+}
+
+/// Tells whether an item is exactly what a put would make of it.
+fn holds(item: &Item, content: &Content) -> bool {
+    item.value.as_deref() == content.value.plain()
+        && item.content_type == content.content_type
+        && item.tags.as_ref().is_none_or(|tags| *tags == content.tags)
+        && item.description == content.description
+}
+
+/// A content that is released lifts the hold that named others.
+fn lift_holds(planned: &mut TargetPlan, ledger: &Ledger) {
+    let released = planned.steps.iter().filter(|step| !step.repair);
+    let lifted = released.filter(|step| ledger.holds.contains_key(&step.key)).map(|step| (step.key.clone(), None));
+    planned.holds = lifted.collect();
+}
+
+fn held(target: &TargetName, key: &Key, hold: &Hold, ledger: &Ledger) -> Held {
+    let serves = ledger.pins.get(key).map_or_else(|| ledger.effective(hold.since), |pin| pin.release);
+    Held {
+        target: target.clone(),
+        key: key.clone(),
+        hold: hold.clone(),
+        serves: serves.map(|release| ledger.effective(release).unwrap_or(release)),
+    }
+}
+
+/// Says where one entry would be released beside a held one that changed in the same release.
+fn split_releases(plan: &Plan, observed: &Observed) -> Vec<String> {
+    let mut notes = BTreeSet::new();
+    for held in &plan.held {
+        let (Some(planned), Some(state)) = (plan.targets.get(&held.target), observed.targets.get(&held.target)) else {
+            continue;
+        };
+        let together = |key: &Key| {
+            state.ledger.records.iter().any(|record| {
+                let has = |wanted: &Key| record.rows.iter().any(|row| row.key == *wanted);
+                record.header.cause == Cause::Reconcile && record.header.release.is_some() && has(key) && has(&held.key)
+            })
+        };
+        for step in planned.steps.iter().filter(|step| !step.repair && step.key != held.key && together(&step.key)) {
+            let at = held.serves.map_or_else(|| "as it is".to_owned(), |release| format!("at {release}"));
+            notes.insert(format!("{} changes, {} stays {at} (held)", step.key, held.key));
+        }
+    }
+    notes.into_iter().collect()
+}
+
+/// Refuses to meet readers in another way than before: what they follow would not move with them.
+fn serve_changed(target: &TargetName, state: &TargetState, ledger: &Ledger) -> Option<Block> {
+    let before = ledger.serve.as_ref().filter(|before| **before != state.capabilities.serve)?;
+    Some(Block {
+        kind: BlockKind::Refused,
+        target: Some(target.clone()),
+        key: None,
+        message: format!("{target} was served as {before}, and the file asks for {}", state.capabilities.serve),
+        hint: format!(
+            "Set serve back to {before}. To change it, add a second target with the new serve and a prefix of its own, \
+             let the readers move over, then take this one out of the file."
+        ),
+    })
+}
+
+/// Refuses to take over a reference that somebody else made.
+fn taken_reference(
+    target: &TargetName,
+    state: &TargetState,
+    ledger: &Ledger,
+    owner: &Owner,
+    open: &OpenRecord,
+) -> Option<Block> {
+    let reference = state.reference.as_ref()?;
+    let ours = reference.owner.as_deref() == Some(owner.as_str());
+    if ledger.set.is_some() || (ours && open.is_some()) {
+        return None;
+    }
+    let whose = match &reference.owner {
+        Some(other) if !ours => format!("belongs to {other:?}"),
+        _ => "is not in the ledger".to_owned(),
+    };
+    Some(Block {
+        kind: BlockKind::Foreign,
+        target: Some(target.clone()),
+        key: None,
+        message: format!("the snapshot reference of {target} is there already and {whose}"),
+        hint: "Choose another key in serve: { snapshot: KEY }, or remove the key-value that is there.".to_owned(),
+    })
+}
+
+fn place(decision: Decision, target: &Target, planned: &mut TargetPlan, blocks: &mut Vec<Block>) {
     match decision {
         Decision::Nothing => {}
         Decision::Unchanged => planned.unchanged += 1,
         Decision::Step(step) => planned.steps.push(*step),
+        Decision::Held(instead) => place(*instead, target, planned, blocks),
         Decision::Drift(key, pin, served) => planned.drift.push(Drifted { key, pin, served }),
         Decision::Block(mut block) => {
-            block.target = Some(target.clone());
+            block.target = Some(target.name.clone());
             blocks.push(*block);
         }
     }
@@ -182,7 +385,7 @@ fn planned_release(input: Input<'_>, plan: &Plan, resumed: Option<&str>) -> Opti
         _ => return None,
     };
     let continues = resumed_record().and(resumed).map(str::to_owned);
-    Some(PlannedRelease { number, continues, file: input.desired.digest.clone() })
+    Some(PlannedRelease::of_file(number, continues, input.desired.digest.clone()))
 }
 
 /// Stops a plan that removes more than it may.
@@ -191,7 +394,8 @@ fn brakes(desired: &Desired, plan: &mut Plan) {
         .targets
         .values()
         .flat_map(|target| &target.steps)
-        .filter(|step| step.action == StepAction::Delete && step.writes())
+        .filter(|step| matches!(step.action, StepAction::Delete | StepAction::Withdraw) && step.writes())
+        .filter(|step| step.reason != Reason::Unneeded)
         .count() as u64;
     let empty = desired.targets.values().all(|target| target.entries.is_empty());
     let block = |message: String, hint: &str| Block {
@@ -231,13 +435,26 @@ fn running(target: &TargetName, record: &Record) -> Block {
 }
 
 /// What the quotas make of a pass.
-fn cost(planned: &TargetPlan, target: &Target, state: &TargetState) -> Cost {
+fn cost(planned: &TargetPlan, entries: usize, state: &TargetState) -> Cost {
     let caps = &state.capabilities;
     let batch = |n: u64, size: usize| n.div_ceil(size as u64);
-    let looked_at = state.items.len().max(target.entries.len()) as u64;
+    let looked_at = state.items.len().max(entries) as u64;
     let mut reads = 1 + batch(looked_at, caps.read_batch.max(if caps.dates_on_write { caps.page } else { 1 }));
     let writing = planned.steps.iter().filter(|step| step.writes()).count() as u64;
-    let mut writes = writing;
+    let mut writes = writing + planned.copies.len() as u64;
+    match caps.serving {
+        Serving::AtOnce => {}
+        // Each put is followed by the move of a label.
+        Serving::Apart => writes += planned.steps.iter().filter(|step| step.content.is_some()).count() as u64,
+        Serving::Together => match &planned.set {
+            None => {}
+            Some(SetPlan::Existing(_)) => writes = 1,
+            Some(SetPlan::New) => {
+                writes += 2;
+                reads += 2 * batch(looked_at, caps.page) + 2;
+            }
+        },
+    }
     if !planned.steps.is_empty() {
         // The claim and the record.
         writes += 2;

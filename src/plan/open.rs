@@ -31,6 +31,11 @@ impl OpenRecord {
         }
     }
 
+    /// Tells whether an earlier run left a record open.
+    pub(super) fn is_some(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
     pub(super) fn closed(&self) -> Option<Record> {
         if let Self::Close(record) = self { Some(record.clone()) } else { None }
     }

@@ -138,18 +138,12 @@ impl World {
             let wanted = desired.targets[name].entries.keys().cloned();
             let keys: BTreeSet<Key> = wanted.chain(ledger.pins.keys().cloned()).chain(open).collect();
             let seen = |key: &Key| store.items.get(key).map_or(Seen::Absent, |item| Seen::Present(item.clone()));
+            let unseen =
+                TargetState::unseen(TargetId::of(&place(name.as_str())), place(name.as_str()), capabilities(), ledger);
             let state = TargetState {
-                id: TargetId::of(&place(name.as_str())),
-                place: place(name.as_str()),
-                capabilities: capabilities(),
-                native: BTreeMap::new(),
                 items: keys.iter().map(|key| (key.clone(), seen(key))).collect(),
-                foreign: None,
-                ledger,
-                secret_matches: BTreeMap::new(),
-                pinned: BTreeMap::new(),
-                at: None,
                 takeover: true,
+                ..unseen
             };
             (name.clone(), state)
         });
@@ -223,13 +217,19 @@ impl World {
                         at: Timestamp::from_second(1000).expect("in range"),
                         actor: "me".into(),
                         message: None,
-                        file: release.map(|release| release.file.clone()),
+                        file: release.and_then(|release| release.file.clone()),
                         restores: None,
+                        keys: None,
                         targets: releasing.clone(),
                     },
                     state: State::Claimed,
                     runner: runner(),
                     rows,
+                    holds: BTreeMap::new(),
+                    copies: Vec::new(),
+                    serve: None,
+                    set: None,
+                    ended: None,
                 });
             }
         }
@@ -301,6 +301,7 @@ fn row(step: &Step) -> Row {
         from: step.from.clone(),
         to: step.to.clone(),
         content: step.digest.clone(),
+        restores: step.restores.clone(),
         applied: false,
     }
 }

@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use repin_provider::{DocumentName, Key, Owner, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::model::release::{ContentDigest, Header, Pin, Record, Row, RowAction, Runner, State};
+use crate::model::hold::Hold;
+use crate::model::release::{ContentDigest, CopyName, FrozenSet, Header, Pin, Record, Row, RowAction, Runner, State};
 
 /// The version of this format. An older program may read a newer ledger and must refuse to write it.
 pub const FORMAT: u32 = 1;
@@ -54,6 +55,12 @@ struct Head {
     #[serde(flatten)]
     header: Header,
     runner: Runner,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    serve: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    set: Option<FrozenSet>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended: Option<Timestamp>,
     rows: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     parts: Vec<DocumentName>,
@@ -74,6 +81,12 @@ struct Columns {
     from: String,
     to: String,
     contents: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    restores: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    holds: BTreeMap<Key, Option<Hold>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    copies: Vec<CopyName>,
 }
 
 /// A record as documents: the parts are written before the head, which makes them count.
@@ -96,7 +109,7 @@ pub(super) fn record_seq(name: &DocumentName) -> Option<u64> {
 /// Writes a record as documents of at most `max` bytes. `pins` are those that the records before it leave, `revision`
 /// tells this state of it from others, so that no state shares parts with another.
 pub(super) fn encode(record: &Record, pins: &BTreeMap<Key, Pin>, revision: &str, max: usize) -> Encoded {
-    let mut rows = pack(&record.rows, pins, record.header.at);
+    let mut rows = pack(record, pins);
     let mut head = Head {
         repin: FORMAT,
         owner: record.owner.clone(),
@@ -104,6 +117,9 @@ pub(super) fn encode(record: &Record, pins: &BTreeMap<Key, Pin>, revision: &str,
         state: record.state,
         header: record.header.clone(),
         runner: record.runner.clone(),
+        serve: record.serve.clone(),
+        set: record.set.clone(),
+        ended: record.ended,
         rows: String::new(),
         parts: Vec::new(),
     };
@@ -154,8 +170,20 @@ pub(super) fn decode(
     for name in &head.parts {
         packed.push_str(&part(name).ok_or_else(|| Corrupt::MissingPart(name.clone()))?);
     }
-    let rows = unpack(&packed, pins, head.header.at).map_err(Corrupt::Damaged)?;
-    Ok(Record { seq: head.seq, owner: head.owner, header: head.header, state: head.state, runner: head.runner, rows })
+    let (rows, holds, copies) = unpack(&packed, pins, head.header.at).map_err(Corrupt::Damaged)?;
+    Ok(Record {
+        seq: head.seq,
+        owner: head.owner,
+        header: head.header,
+        state: head.state,
+        runner: head.runner,
+        rows,
+        holds,
+        copies,
+        serve: head.serve,
+        set: head.set,
+        ended: head.ended,
+    })
 }
 
 /// Writes JSON without double braces, which Parameter Store refuses as a reference. In JSON they stand only inside
@@ -165,7 +193,8 @@ fn to_json<T: Serialize>(value: &T) -> String {
     json.replace("{{", "\\u007b\\u007b")
 }
 
-fn pack(rows: &[Row], pins: &BTreeMap<Key, Pin>, at: Timestamp) -> String {
+fn pack(record: &Record, pins: &BTreeMap<Key, Pin>) -> String {
+    let (rows, at) = (&record.rows, record.header.at);
     let lines = |text: &dyn Fn(&Row) -> String| rows.iter().map(text).collect::<Vec<_>>().join("\n");
     let columns = Columns {
         keys: lines(&|row| row.key.to_string()),
@@ -177,13 +206,22 @@ fn pack(rows: &[Row], pins: &BTreeMap<Key, Pin>, at: Timestamp) -> String {
         }),
         to: lines(&|row| version_text(row.to.as_ref(), at)),
         contents: lines(&|row| row.content.as_ref().map(|content| content.as_str().to_owned()).unwrap_or_default()),
+        restores: rows
+            .iter()
+            .any(|row| row.restores.is_some())
+            .then(|| lines(&|row| version_text(row.restores.as_ref(), at))),
+        holds: record.holds.clone(),
+        copies: record.copies.clone(),
     };
     let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
     deflate.write_all(to_json(&columns).as_bytes()).expect("writing to memory cannot fail");
     BASE64.encode(deflate.finish().expect("writing to memory cannot fail"))
 }
 
-fn unpack(packed: &str, pins: &BTreeMap<Key, Pin>, at: Timestamp) -> Result<Vec<Row>, String> {
+/// The rows of a record, what becomes of holds, and the copies that it made.
+type Unpacked = (Vec<Row>, BTreeMap<Key, Option<Hold>>, Vec<CopyName>);
+
+fn unpack(packed: &str, pins: &BTreeMap<Key, Pin>, at: Timestamp) -> Result<Unpacked, String> {
     let bytes = BASE64.decode(packed).map_err(|e| e.to_string())?;
     let mut json = String::new();
     let mut inflate = flate2::read::DeflateDecoder::new(bytes.as_slice()).take(MAX_UNPACKED);
@@ -196,6 +234,7 @@ fn unpack(packed: &str, pins: &BTreeMap<Key, Pin>, at: Timestamp) -> Result<Vec<
     };
     let (keys, from, to) = (split(&columns.keys)?, split(&columns.from)?, split(&columns.to)?);
     let contents = split(&columns.contents)?;
+    let restores = columns.restores.as_deref().map(split).transpose()?;
     if columns.applied.len() != count {
         return Err(format!("{} marks for {count} rows", columns.applied.len()));
     }
@@ -210,9 +249,18 @@ fn unpack(packed: &str, pins: &BTreeMap<Key, Pin>, at: Timestamp) -> Result<Vec<
         };
         let to = version_of(&to[n], at)?;
         let content = Some(contents[n].as_str()).filter(|text| !text.is_empty()).map(ContentDigest::from_ledger);
-        rows.push(Row { key, action: columns.actions[n], from, to, content, applied: columns.applied[n] != 0 });
+        let restores = restores.as_ref().map_or(Ok(None), |restores| version_of(&restores[n], at))?;
+        rows.push(Row {
+            key,
+            action: columns.actions[n],
+            from,
+            to,
+            content,
+            restores,
+            applied: columns.applied[n] != 0,
+        });
     }
-    Ok(rows)
+    Ok((rows, columns.holds, columns.copies))
 }
 
 /// Stricter than `Version`'s equality, which lets an unknown date agree with any.
@@ -261,6 +309,7 @@ pub(super) mod tests {
             message: Some("warmer".into()),
             file: Some(FileDigest("00112233445566778899aabbccddeeff".into())),
             restores: None,
+            keys: None,
             targets: [(id, TargetName::parse("aws-eu").expect("valid"))].into(),
         }
     }
@@ -280,7 +329,19 @@ pub(super) mod tests {
     }
 
     fn record(rows: Vec<Row>) -> Record {
-        Record { seq: 7, owner: owner(), header: header(1_763_765_280_123), state: State::Done, runner: runner(), rows }
+        Record {
+            seq: 7,
+            owner: owner(),
+            header: header(1_763_765_280_123),
+            state: State::Done,
+            runner: runner(),
+            rows,
+            holds: BTreeMap::new(),
+            copies: Vec::new(),
+            serve: None,
+            set: None,
+            ended: None,
+        }
     }
 
     fn round_trip(record: &Record, pins: &BTreeMap<Key, Pin>, max: usize) -> (Encoded, Record) {
@@ -303,10 +364,21 @@ pub(super) mod tests {
         for n in 0..250_u64 {
             let key = Key::parse(&format!("prompts/team-{}/answer-{n:04}", n % 7)).expect("valid");
             let from = version(n % 9 + 1, n * 7_654_321 % 99_999);
-            pins.insert(key.clone(), Pin { version: from.clone(), release: Some(1), content: None });
+            pins.insert(
+                key.clone(),
+                Pin { version: from.clone(), release: Some(1), content: None, origin: from.clone() },
+            );
             let to = version(n % 9 + 2, 1_000 + n * 333);
-            let content = Some(ContentDigest::of(&n.to_string()));
-            rows.push(Row { key, action: RowAction::Update, from: Some(from), to: Some(to), content, applied: true });
+            let content = Some(ContentDigest::of(&n.to_string(), None));
+            rows.push(Row {
+                key,
+                action: RowAction::Update,
+                from: Some(from),
+                to: Some(to),
+                content,
+                restores: None,
+                applied: true,
+            });
         }
         let record = record(rows);
         let (done, back) = round_trip(&record, &pins, 4096);
@@ -328,6 +400,7 @@ pub(super) mod tests {
                 from: None,
                 to: Some(Version::new(format!("etag{:x}", n * 40_503), None)),
                 content: None,
+                restores: None,
                 applied: true,
             })
             .collect();

@@ -50,6 +50,9 @@ pub struct TargetMemory {
     /// Secrets whose value at a version is known by fingerprint.
     #[serde(default)]
     pub secrets: BTreeMap<Key, KnownSecret>,
+    /// Secrets that holds name, by the version that holds them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held: BTreeMap<Key, Vec<KnownSecret>>,
     /// When a pass of this host last left the target as its file asks, by this host's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_pass: Option<Timestamp>,

@@ -232,7 +232,7 @@ fn row_word(action: crate::model::release::RowAction) -> &'static str {
     match action {
         RowAction::Create => "create",
         RowAction::Update => "update",
-        RowAction::Delete => "delete",
+        RowAction::Delete | RowAction::Withdraw => "delete",
         RowAction::Pin => "pin",
         RowAction::Forget => "forget",
         RowAction::Adopt => "adopt",

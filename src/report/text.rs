@@ -229,7 +229,7 @@ pub fn release(name: &str, release: &Release, width: usize) -> String {
             actions.insert(match row.action {
                 RowAction::Create => StepAction::Create,
                 RowAction::Update => StepAction::Update,
-                RowAction::Delete => StepAction::Delete,
+                RowAction::Delete | RowAction::Withdraw => StepAction::Delete,
                 RowAction::Pin | RowAction::Adopt => StepAction::Pin,
                 RowAction::Forget => StepAction::Forget,
             });

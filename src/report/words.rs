@@ -108,10 +108,14 @@ pub(super) fn all_equal(summary: &Summary, plan: &Plan) -> String {
 pub(super) fn intent(step: &Step) -> (String, Style) {
     let from = step.from.as_ref().map(short).unwrap_or_default();
     match (step.action, step.repair) {
+        (StepAction::Create | StepAction::Update, _) if step.content.is_none() => {
+            (format!("{from} -> {}", step.to.as_ref().map(short).unwrap_or_default()), CHANGED)
+        }
         (StepAction::Create, false) => ("new".to_owned(), GOOD),
         (StepAction::Create, true) => ("put back".to_owned(), CHANGED),
         (StepAction::Update, false) => (format!("{from} -> new"), CHANGED),
         (StepAction::Update, true) => (format!("{from} put back"), CHANGED),
+        (StepAction::Withdraw, _) => (format!("{from} taken from readers"), BAD),
         (StepAction::Delete, _) if step.from.is_none() => ("gone already".to_owned(), FAINT),
         (StepAction::Delete, _) => (format!("{from} deleted"), BAD),
         (StepAction::Forget, _) => ("let go of".to_owned(), Style::new()),
@@ -125,7 +129,7 @@ pub(super) fn glyph(actions: &BTreeSet<StepAction>) -> (char, Style) {
     let mut actions = actions.iter();
     match (actions.next(), actions.next()) {
         (Some(StepAction::Create), None) => ('+', GOOD),
-        (Some(StepAction::Delete), None) => ('-', BAD),
+        (Some(StepAction::Delete | StepAction::Withdraw), None) => ('-', BAD),
         (Some(StepAction::Pin | StepAction::Adopt | StepAction::Forget), None) => ('^', CHANGED),
         _ => ('~', CHANGED),
     }

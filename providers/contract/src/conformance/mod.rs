@@ -143,16 +143,8 @@ impl fmt::Display for Report {
 
 /// Returns every case.
 pub fn cases() -> Vec<Case> {
-    [
-        writing::CASES,
-        observing::CASES,
-        reading::CASES,
-        contents::CASES,
-        documents::CASES,
-        apart::CASES,
-        together::CASES,
-    ]
-    .concat()
+    [writing::CASES, observing::CASES, reading::CASES, contents::CASES, documents::CASES, apart::CASES, together::CASES]
+        .concat()
 }
 
 /// Runs every case, one after another: a live store's quota is shared by all of them.

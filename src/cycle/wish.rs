@@ -1,0 +1,461 @@
+//! What an operator wishes, carried out: going back, pinning, holding, resuming, letting go.
+//!
+//! None of these needs more of the file than its name and its targets, and none waits for a target that cannot be
+//! reached: a rollback is recorded where it can be, and whoever reaches the others finishes it there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use repin_provider::{ErrorKind, Key, Owner, Provider, RequestCounts, TargetName, Version};
+use tokio::sync::watch;
+
+use super::{ANEW, FIRST_WAIT, Host, LONGEST_WAIT, PassError, blocked, requests, sent};
+use crate::execute::{self, Executed, NotExecuted};
+use crate::model::desired::Desired;
+use crate::model::observed::Observed;
+use crate::model::outcome::{Interrupt, Outcome, Progress, StepResult, TargetFailure};
+use crate::model::plan::{BlockKind, Plan};
+use crate::model::release::{Ledger, TargetId};
+use crate::observe::{self, ObserveError, Reached};
+use crate::plan::orders::{self, Order};
+use crate::plan::restore::{self, Goal, Wish};
+use crate::record::copies;
+use crate::record::host::TargetMemory;
+use crate::record::ledger::{self, LedgerError};
+use crate::timeline::{self, Back, Timeline};
+
+/// What an operator asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ask {
+    /// Serve an earlier release again.
+    Rollback {
+        /// Which one.
+        to: Back,
+        /// The glob of the keys that it is about; `None` for all.
+        keys: Option<String>,
+    },
+    /// Serve one version of one key.
+    Pin {
+        /// The key.
+        key: Key,
+        /// The store's own name for the version, or a time that names one.
+        version: String,
+    },
+    /// Say something in the ledgers.
+    Order {
+        /// What.
+        order: Order,
+        /// Whether the copies that the ledger keeps of what is let go of are removed too.
+        purge: bool,
+    },
+}
+
+/// A pass for an operator.
+pub struct WishPass<'a> {
+    /// The owner of everything that is written.
+    pub owner: &'a Owner,
+    /// The providers of the targets in scope that can be asked.
+    pub providers: &'a BTreeMap<TargetName, Arc<dyn Provider>>,
+    /// The targets in scope that cannot even be asked, with why in words.
+    pub unconnected: &'a BTreeMap<TargetName, TargetId>,
+    /// Every target of the file.
+    pub configured: &'a BTreeMap<TargetId, TargetName>,
+    /// Whether the operator named the targets.
+    pub scoped: bool,
+    /// What the file asks for, where it can be read as a whole.
+    pub desired: Option<&'a Desired>,
+    /// The process and its surroundings.
+    pub host: &'a Host,
+    /// What the operator says about it.
+    pub message: Option<&'a str>,
+    /// How long to try again what may pass.
+    pub timeout: Duration,
+    /// Hears what is done.
+    pub progress: &'a dyn Progress,
+    /// Says when to stop.
+    pub interrupt: watch::Receiver<Option<Interrupt>>,
+}
+
+/// Why nothing was done.
+#[derive(Debug)]
+pub enum WishError {
+    /// As any pass.
+    Pass(PassError),
+    /// What is asked for makes no sense, or cannot be had.
+    Refused {
+        /// What kind of reason it is.
+        kind: Refusal,
+        /// What is wrong, as a sentence.
+        message: String,
+        /// What to do about it, as a sentence.
+        hint: String,
+    },
+}
+
+/// Kinds of reasons not to do what an operator asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such release, time, key or hold.
+    NotFound,
+    /// It belongs to somebody else.
+    Foreign,
+}
+
+impl From<PassError> for WishError {
+    fn from(error: PassError) -> Self {
+        Self::Pass(error)
+    }
+}
+
+pub(crate) fn not_found(message: impl Into<String>, hint: impl Into<String>) -> WishError {
+    WishError::Refused { kind: Refusal::NotFound, message: message.into(), hint: hint.into() }
+}
+
+/// A plan for an operator, and what could not be reached.
+pub struct WishPlan {
+    /// The plan.
+    pub plan: Plan,
+    /// What it was made from.
+    pub observed: Observed,
+    /// Targets that could not be reached.
+    pub unreached: Vec<TargetFailure>,
+    memories: BTreeMap<TargetName, TargetMemory>,
+}
+
+/// Plans what an operator asks for and writes nothing anywhere.
+///
+/// # Errors
+/// Says why there is no plan. A plan that may not run is returned, with its blocks.
+pub async fn plan_only(pass: &WishPass<'_>, ask: &Ask) -> Result<WishPlan, WishError> {
+    let reached = observe::reach(pass.owner, pass.providers, &pass.host.memory, pass.host.is_gone.as_ref()).await;
+    let (reached, unreached) = unreached(pass, reached)?;
+    let (mut observed, memories) = (reached.seeing.observed, reached.seeing.memories);
+    let failures = reached.unreached.into_values().filter_map(as_failure).collect();
+    let plan = match ask {
+        Ask::Order { order, .. } => {
+            let plan = orders::plan(order, pass.message, pass.desired, &observed);
+            refuse_empty_order(order, &plan, &observed)?;
+            plan
+        }
+        Ask::Rollback { .. } | Ask::Pin { .. } => {
+            let goal = goal(pass, ask, &observed, &unreached).await?;
+            let seen = observe::observe_wish(&goal, pass.providers, &mut observed).await;
+            seen.map_err(PassError::Unobserved)?;
+            let number = 1 + highest(pass, &observed, &unreached);
+            let wish = Wish { goal, asks: pass.desired, reason: pass.message, number, unreached };
+            restore::plan(&wish, &observed)
+        }
+    };
+    Ok(WishPlan { plan, observed, unreached: failures, memories })
+}
+
+/// Carries out what an operator asks for.
+///
+/// # Errors
+/// Says why nothing was done. Whatever was tried is an [`Outcome`].
+pub async fn carry_out(pass: &WishPass<'_>, ask: &Ask) -> Result<Outcome, WishError> {
+    let before = requests(pass.providers);
+    let mut wait = FIRST_WAIT;
+    for attempt in 1.. {
+        let WishPlan { plan, observed, unreached, mut memories } = plan_only(pass, ask).await?;
+        let raced = match blocked(&plan) {
+            Some(BlockKind::Running) if attempt < ANEW => None,
+            Some(_) => return Err(PassError::Blocked(Box::new(plan)).into()),
+            None => match execute(pass, &plan, &observed).await {
+                Ok(mut executed) => {
+                    remember(pass, &mut memories, &mut executed, &observed);
+                    let (plan, mut executed) = insist(pass, plan, executed).await;
+                    if let Ask::Order { order, purge: true } = ask {
+                        executed.failures.extend(purge(pass, order, &observed).await);
+                    }
+                    executed.failures.extend(unreached);
+                    return Ok(outcome(pass, plan, executed, &before));
+                }
+                Err(NotExecuted::Raced(target)) => Some(target),
+            },
+        };
+        if let (Some(target), true) = (raced, attempt >= ANEW) {
+            return Err(PassError::Raced(target).into());
+        }
+        pause(pass, wait).await?;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+    unreachable!("the loop ends by returning")
+}
+
+/// Going back goes on where somebody else wrote in between: what the ledger said was served was not, and now it is
+/// looked at.
+async fn insist(pass: &WishPass<'_>, plan: Plan, executed: Executed) -> (Plan, Executed) {
+    let met_others = |executed: &Executed| {
+        executed.steps.iter().any(|step| {
+            step.result == StepResult::Failed
+                && step.error.as_ref().is_some_and(|error| {
+                    matches!(error.kind, ErrorKind::Conflict | ErrorKind::AlreadyExists | ErrorKind::NotFound)
+                })
+        })
+    };
+    if plan.release.is_none() || !met_others(&executed) || executed.interrupted.is_some() {
+        return (plan, executed);
+    }
+    match finish(pass).await {
+        Some((plan, again)) => {
+            let redone: BTreeSet<_> = again.steps.iter().map(|step| (step.target.clone(), step.key.clone())).collect();
+            let mut earlier = executed;
+            earlier.steps.retain(|step| !redone.contains(&(step.target.clone(), step.key.clone())));
+            (plan, again.after(Some(earlier)))
+        }
+        None => (plan, executed),
+    }
+}
+
+/// Looks at what an unfinished wish needs, and carries out the rest of it.
+async fn finish(pass: &WishPass<'_>) -> Option<(Plan, Executed)> {
+    let reached = observe::reach(pass.owner, pass.providers, &pass.host.memory, pass.host.is_gone.as_ref()).await;
+    let (mut observed, mut memories) = (reached.seeing.observed, reached.seeing.memories);
+    observe::observe_unfinished(pass.providers, &mut observed).await.ok()?;
+    let plan = restore::unfinished(&observed, pass.desired).filter(|plan| plan.blocks.is_empty())?;
+    let mut executed = execute(pass, &plan, &observed).await.ok()?;
+    remember(pass, &mut memories, &mut executed, &observed);
+    Some((plan, executed))
+}
+
+/// Returns the targets that could not be reached and that this is meant for. Where none could be, nothing can be done;
+/// where a ledger cannot be understood, nothing may be.
+fn unreached(pass: &WishPass<'_>, reached: Reached) -> Result<(Reached, BTreeMap<TargetId, TargetName>), WishError> {
+    let fatal = reached.unreached.values().any(|error| matches!(error.error, LedgerError::Corrupt { .. }));
+    if fatal || (reached.seeing.observed.targets.is_empty() && !reached.unreached.is_empty()) {
+        return Err(PassError::Unobserved(reached.unreached.into_values().collect()).into());
+    }
+    let names = reached.unreached.keys();
+    let asked = names.filter_map(|name| Some((TargetId::of(pass.providers.get(name)?.place()), name.clone())));
+    let unconnected = pass.unconnected.iter().map(|(name, id)| (id.clone(), name.clone()));
+    let unreached = asked.chain(unconnected).collect();
+    Ok((reached, unreached))
+}
+
+fn as_failure(error: ObserveError) -> Option<TargetFailure> {
+    match error.error {
+        LedgerError::Store(store) => {
+            Some(TargetFailure { target: error.target, doing: "reach the target", error: store })
+        }
+        _ => None,
+    }
+}
+
+async fn goal(
+    pass: &WishPass<'_>,
+    ask: &Ask,
+    observed: &Observed,
+    unreached: &BTreeMap<TargetId, TargetName>,
+) -> Result<Goal, WishError> {
+    match ask {
+        Ask::Rollback { to, keys } => {
+            let timeline = Timeline::new(observed.targets.values().map(|state| (&state.id, &state.ledger)));
+            let release =
+                timeline.resolve(to, keys.as_deref()).map_err(|refusal| not_found(refusal.message, refusal.hint))?;
+            refuse_targets(pass, observed, &timeline, release, unreached)?;
+            let goal = Goal::Release { release, keys: keys.clone() };
+            if let Some(glob) = keys
+                && observed.targets.values().all(|state| goal.pins(&state.ledger).is_empty())
+            {
+                return Err(not_found(
+                    format!("{glob:?} matches no key that repin has served"),
+                    "repin history lists the releases, and repin show RELEASE their keys.",
+                ));
+            }
+            Ok(goal)
+        }
+        Ask::Pin { key, version } => pin_goal(pass, key, version, observed).await,
+        Ask::Order { .. } => Err(not_found("there is nothing to go back to", "")),
+    }
+}
+
+async fn pin_goal(pass: &WishPass<'_>, key: &Key, version: &str, observed: &Observed) -> Result<Goal, WishError> {
+    let [(name, state)] = observed.targets.iter().collect::<Vec<_>>()[..] else {
+        return Err(not_found("a pin is of one target", "Name it with --target."));
+    };
+    let ours = state.ledger.pins.contains_key(key) || state.ledger.withdrawn.contains_key(key);
+    if !ours {
+        let native = pass.providers.get(name).map_or_else(|| key.to_string(), |provider| provider.native_name(key));
+        return Err(WishError::Refused {
+            kind: Refusal::Foreign,
+            message: format!("{native} is not ours on {name}: {} does not own it", pass.owner),
+            hint: "Only what this file's name owns can be pinned; repin status lists the targets.".to_owned(),
+        });
+    }
+    let no_such = || {
+        not_found(
+            format!("{name} tells of no version {version} of {key}"),
+            format!("repin history {key} lists the versions that there are."),
+        )
+    };
+    let known = restore::known_version(&state.ledger, key, version);
+    let resolved = match (version.parse::<Timestamp>(), known) {
+        (_, Some(known)) => Some(known),
+        (Ok(time), None) => observe::version_at(pass.providers.get(name), key, time)
+            .await
+            .map_err(|error| PassError::Unobserved(vec![ObserveError::of(name, error)]))?,
+        (Err(_), None) => Some(Version::new(version, None)),
+    };
+    Ok(Goal::Version { key: key.clone(), version: resolved.ok_or_else(no_such)? })
+}
+
+/// Refuses to go back past the beginning of a target, or over one that the file lost, unless the operator says which
+/// targets are meant.
+fn refuse_targets(
+    pass: &WishPass<'_>,
+    observed: &Observed,
+    timeline: &Timeline,
+    release: u64,
+    unreached: &BTreeMap<TargetId, TargetName>,
+) -> Result<(), WishError> {
+    if pass.scoped {
+        return Ok(());
+    }
+    let had = |ledger: &Ledger| timeline::first_release(ledger).is_none_or(|first| first <= release);
+    let (with, without): (Vec<_>, Vec<_>) = observed.targets.iter().partition(|(_, state)| had(&state.ledger));
+    if let Some((missing, _)) = without.first() {
+        let rest: Vec<String> = with.iter().map(|(name, _)| name.to_string()).collect();
+        return Err(not_found(
+            format!("release {release} did not have {missing}: going back to it would empty that target"),
+            format!("Say which targets are meant: --target {}.", rest.join(" --target ")),
+        ));
+    }
+    let lost = timeline.targets_since(release).into_iter().find(|(id, _)| !pass.configured.contains_key(id));
+    if let Some((_, lost)) = lost {
+        let rest: Vec<String> = observed.targets.keys().chain(unreached.values()).map(TargetName::to_string).collect();
+        return Err(not_found(
+            format!("target {lost} took part in these releases, and the file has it no more (or elsewhere)"),
+            format!("Say which targets are meant: --target {}.", rest.join(" --target ")),
+        ));
+    }
+    Ok(())
+}
+
+fn refuse_empty_order(order: &Order, plan: &Plan, observed: &Observed) -> Result<(), WishError> {
+    if !plan.targets.values().all(|target| !target.records()) || !plan.blocks.is_empty() {
+        return Ok(());
+    }
+    let holds = observed.targets.values().flat_map(|state| state.ledger.holds.iter());
+    let list = |test: fn(&crate::model::hold::Hold) -> bool| {
+        let keys: BTreeSet<&Key> = holds.clone().filter(|(_, hold)| test(hold)).map(|(key, _)| key).collect();
+        keys.into_iter().map(Key::as_str).collect::<Vec<_>>().join(", ")
+    };
+    match order {
+        Order::Resume { glob: Some(glob) } => {
+            let held = list(|hold| hold.by_hand || !hold.contents.is_empty());
+            let hint = if held.is_empty() { "Nothing is held.".to_owned() } else { format!("Held are: {held}.") };
+            Err(not_found(format!("no hold matches {glob:?}"), hint))
+        }
+        Order::Unpin { key } => {
+            let pinned = list(|hold| hold.pinned);
+            let hint = if pinned.is_empty() {
+                "Nothing is pinned by hand.".to_owned()
+            } else {
+                format!("Pinned by hand are: {pinned}.")
+            };
+            Err(not_found(format!("{key} is not pinned by hand"), hint))
+        }
+        Order::Forget { glob: Some(glob) } => {
+            Err(not_found(format!("{glob:?} matches no key that repin owns"), "repin status tells what there is."))
+        }
+        Order::Hold { glob }
+            if !observed.targets.values().any(|state| state.ledger.holds.values().any(|h| h.by_hand)) =>
+        {
+            Err(not_found(
+                format!("{glob:?} matches no key that repin owns or the file has"),
+                "repin plan lists the keys.",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns the highest release number that anybody may know; of targets that do not answer, what this host last read.
+fn highest(pass: &WishPass<'_>, observed: &Observed, unreached: &BTreeMap<TargetId, TargetName>) -> u64 {
+    let reached = observed.targets.values().map(|state| state.ledger.highest_release());
+    let others = pass.configured.keys().filter(|id| !observed.targets.values().any(|state| state.id == **id));
+    let remembered = others.chain(unreached.keys()).filter_map(|id| {
+        ledger::remembered(pass.owner, &pass.host.memory.target(id).ledger).map(|ledger| ledger.highest_release())
+    });
+    reached.chain(remembered).max().unwrap_or(0)
+}
+
+async fn execute(pass: &WishPass<'_>, plan: &Plan, observed: &Observed) -> Result<Executed, NotExecuted> {
+    let context = execute::Context {
+        providers: pass.providers,
+        owner: pass.owner,
+        actor: &pass.host.actor,
+        message: pass.message,
+        runner: &pass.host.runner,
+        now: (pass.host.now)(),
+        nonce: (pass.host.nonce)(),
+        timeout: pass.timeout,
+        atomic: false,
+        progress: pass.progress,
+        interrupt: pass.interrupt.clone(),
+    };
+    execute::execute(&context, plan, observed).await
+}
+
+async fn purge(pass: &WishPass<'_>, order: &Order, observed: &Observed) -> Vec<TargetFailure> {
+    let mut failures = Vec::new();
+    for (name, state) in &observed.targets {
+        let Some(provider) = pass.providers.get(name) else { continue };
+        let names = orders::copies_of(order, &state.ledger);
+        if let Err(error) = copies::remove(provider.as_ref(), &names).await {
+            failures.push(TargetFailure { target: name.clone(), doing: "remove the copies in the ledger", error });
+        }
+    }
+    failures
+}
+
+fn remember(
+    pass: &WishPass<'_>,
+    memories: &mut BTreeMap<TargetName, TargetMemory>,
+    executed: &mut Executed,
+    observed: &Observed,
+) {
+    for (name, documents) in std::mem::take(&mut executed.documents) {
+        memories.entry(name).or_default().ledger.learn(documents);
+    }
+    for step in executed.steps.iter().filter(|step| step.result == StepResult::Applied) {
+        if let Some(memory) = memories.get_mut(&step.target) {
+            memory.secrets.remove(&step.key);
+        }
+    }
+    for (name, memory) in memories {
+        if let Some(state) = observed.targets.get(name) {
+            pass.host.memory.remember_target(&state.id, memory);
+        }
+    }
+}
+
+async fn pause(pass: &WishPass<'_>, wait: Duration) -> Result<(), PassError> {
+    let mut interrupt = pass.interrupt.clone();
+    tokio::select! {
+        () = tokio::time::sleep(wait) => Ok(()),
+        Ok(signal) = interrupt.wait_for(Option::is_some) => {
+            Err(PassError::Interrupted(signal.unwrap_or(Interrupt::Interrupted)))
+        }
+    }
+}
+
+fn outcome(
+    pass: &WishPass<'_>,
+    plan: Plan,
+    executed: Executed,
+    before: &BTreeMap<TargetName, RequestCounts>,
+) -> Outcome {
+    Outcome {
+        release: plan.release.as_ref().map(|release| release.number),
+        plan,
+        steps: executed.steps,
+        failures: executed.failures,
+        requests: sent(pass.providers, before),
+        interrupted: executed.interrupted,
+        undone: false,
+    }
+}

@@ -1,0 +1,353 @@
+//! What a first look makes necessary: the newest versions where readers do not meet them, versions that the file pins,
+//! secrets that holds name, and past contents that a plan brings back or is about to lose.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use repin_provider::{
+    Error, Item, Key, Observe, Provider, ReadRequest, ReadValue, Seen, Serving, TargetName, Value, Version, View,
+};
+
+use super::holds;
+use crate::model::compare::same_shape;
+use crate::model::desired::{Desired, Target};
+use crate::model::hold::HeldContent;
+use crate::model::observed::{Found, Observed, Past, TargetState};
+use crate::model::release::CopyName;
+use crate::plan::restore::{self, Way};
+use crate::record::copies;
+use crate::record::host::{HostMemory, KnownSecret, TargetMemory};
+use crate::record::ledger::LedgerError;
+
+/// Finds out whether the file asks for secrets that holds name. Each version is decrypted once on each host.
+pub(super) async fn read_held(
+    host: &HostMemory,
+    target: &Target,
+    provider: &dyn Provider,
+    state: &mut TargetState,
+    memory: &mut TargetMemory,
+) -> Result<(), Error> {
+    let mut named: Vec<(Key, Version)> = Vec::new();
+    for (key, hold) in &state.ledger.holds {
+        if matches!(target.entries.get(key).map(|entry| &entry.value), Some(Value::Secret(_))) {
+            named.extend(hold.contents.iter().filter_map(HeldContent::version).map(|version| (key.clone(), version)));
+        }
+    }
+    memory.held.retain(|key, known| {
+        known.retain(|known| named.iter().any(|(named, version)| named == key && known.version == *version));
+        !known.is_empty()
+    });
+    let is_known = |memory: &TargetMemory, key: &Key, version: &Version| {
+        memory.held.get(key).is_some_and(|known| known.iter().any(|known| known.version == *version))
+    };
+    let unread: Vec<ReadRequest> = named
+        .iter()
+        .filter(|(key, version)| !is_known(memory, key, version))
+        .map(|(key, version)| ReadRequest { key: key.clone(), version: Some(version.clone()) })
+        .collect();
+    if !unread.is_empty() {
+        for (request, read) in unread.iter().zip(provider.read(&unread).await?) {
+            let (Some(read), Some(version)) = (read, &request.version) else { continue };
+            let known = KnownSecret { version: version.clone(), fingerprint: host.fingerprint(&read.value) };
+            memory.held.entry(request.key.clone()).or_default().push(known);
+        }
+    }
+    for (key, version) in &named {
+        let Some(Value::Secret(asked)) = target.entries.get(key).map(|entry| &entry.value) else { continue };
+        let known = memory.held.get(key).into_iter().flatten().find(|known| known.version == *version);
+        // What nobody can read any more cannot be told from what the file asks for.
+        let same = known.is_none_or(|known| known.fingerprint == host.fingerprint(asked));
+        *state.held_secrets.entry(key.clone()).or_default() |= same;
+    }
+    Ok(())
+}
+
+/// Looks at the newest versions of what is about to change, where readers do not meet them by themselves.
+pub(super) async fn read_heads(
+    host: &HostMemory,
+    target: &Target,
+    provider: &dyn Provider,
+    state: &mut TargetState,
+) -> Result<(), Error> {
+    if state.capabilities.serving == Serving::AtOnce {
+        return Ok(());
+    }
+    let is_same = |key: &Key, item: &Item| match target.entries.get(key) {
+        Some(entry) => holds(entry, item, key, state) && same_shape(entry, item, state.capabilities.content_types),
+        None => true,
+    };
+    let pinned = |key: &Key, item: &Item| state.ledger.pins.get(key).is_some_and(|pin| pin.version == item.version);
+    let apart = state.capabilities.serving == Serving::Apart;
+    let matters = |key: &&Key| match state.items.get(*key) {
+        Some(Seen::Present(item)) => {
+            !is_same(key, item) || (apart && !pinned(key, item)) || (apart && describes(target, key))
+        }
+        Some(Seen::Absent) => target.entries.contains_key(*key) || state.ledger.pins.contains_key(*key),
+        _ => false,
+    };
+    let dropped = |key: &Key| !target.entries.contains_key(key) && state.ledger.pins.contains_key(key);
+    let mut keys: Vec<Key> = state.items.keys().filter(matters).cloned().collect();
+    if state.capabilities.serving == Serving::Together && (!keys.is_empty() || state.items.keys().any(dropped)) {
+        // The next set is made of everything that is staged.
+        keys = state.items.keys().cloned().collect();
+    }
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let seen = provider.observe(Observe { keys, view: View::Newest, ..Observe::default() }).await?;
+    state.heads = seen.items;
+    read_head_owners(target, provider, state).await?;
+    let unserved = |key: &Key, head: &Item| {
+        state.items.get(key).and_then(Seen::item).is_none_or(|served| served.version != head.version)
+    };
+    let mut secrets = Vec::new();
+    for (key, head) in state.heads.iter().filter_map(|(key, seen)| Some((key, seen.item()?))) {
+        if let (Some(Value::Secret(asked)), true) = (target.entries.get(key).map(|entry| &entry.value), head.secret)
+            && unserved(key, head)
+        {
+            let request = ReadRequest { key: key.clone(), version: Some(head.version.clone()) };
+            secrets.push((request, host.fingerprint(asked)));
+        }
+    }
+    if !secrets.is_empty() {
+        let requests: Vec<_> = secrets.iter().map(|(request, _)| request.clone()).collect();
+        for ((request, asked), read) in secrets.iter().zip(provider.read(&requests).await?) {
+            let same = read.is_some_and(|read| host.fingerprint(&read.value) == *asked);
+            state.head_matches.insert(request.key.clone(), same);
+        }
+    }
+    Ok(())
+}
+
+/// A change of what is said about an item alone is known from the ledger only, and needs the newest version too.
+fn describes(target: &Target, key: &Key) -> bool {
+    let says = |entry: &crate::model::desired::Entry| {
+        entry.description.is_some() || entry.tags.is_some() || entry.tier.is_some()
+    };
+    target.entries.get(key).is_some_and(says)
+}
+
+/// Reads the owners of items that readers do not meet and the ledger does not know: they may be a dead run's.
+async fn read_head_owners(target: &Target, provider: &dyn Provider, state: &mut TargetState) -> Result<(), Error> {
+    let ledger = &state.ledger;
+    let open = ledger.open();
+    let unknown: Vec<Key> = state
+        .heads
+        .iter()
+        .filter(|(key, seen)| {
+            let unread = seen.item().is_some_and(|item| item.owner.is_none());
+            let known = ledger.pins.contains_key(*key) || ledger.withdrawn.contains_key(*key);
+            let adopts = target.entries.get(*key).is_some_and(|e| e.adopt != crate::model::desired::Adopt::Never);
+            unread && !known && (adopts || open.is_some_and(|record| record.may_have_made(key)))
+        })
+        .map(|(key, _)| key.clone())
+        .collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    for (key, owner) in unknown.iter().zip(provider.owners(&unknown).await?) {
+        if let Some(Seen::Present(item)) = state.heads.get_mut(key) {
+            item.owner = Some(owner);
+        }
+    }
+    Ok(())
+}
+
+/// Reads the versions that the file pins and that are not what is served.
+pub(super) async fn read_file_pins(
+    target: &Target,
+    provider: &dyn Provider,
+    state: &mut TargetState,
+) -> Result<(), Error> {
+    let mut requests = Vec::new();
+    for (key, entry) in &target.entries {
+        let Some(pin) = &entry.pin else { continue };
+        let Some(version) = resolve(provider, state, key, pin).await? else {
+            state.file_pins.insert(key.clone(), None);
+            continue;
+        };
+        let served = state.items.get(key).and_then(Seen::item).is_some_and(|item| item.version == version);
+        let known = state.ledger.pins.get(key);
+        let satisfied = known.is_some_and(|known| known.origin == version || (served && known.version == version));
+        if !satisfied {
+            requests.push(ReadRequest { key: key.clone(), version: Some(version) });
+        }
+    }
+    if !requests.is_empty() {
+        let read = provider.read(&requests).await?;
+        state.file_pins.extend(requests.into_iter().map(|request| request.key).zip(read));
+    }
+    Ok(())
+}
+
+/// Returns the version that a pin names: by the store's own name for it, or as the revision of a time.
+async fn resolve(provider: &dyn Provider, state: &TargetState, key: &Key, pin: &str) -> Result<Option<Version>, Error> {
+    let Ok(time) = pin.parse::<Timestamp>() else {
+        let known = restore::known_version(&state.ledger, key, pin);
+        return Ok(Some(known.unwrap_or_else(|| Version::new(pin, None))));
+    };
+    Ok(at_time(provider, key, time).await?)
+}
+
+/// Returns the version that a key had at a time; `None` where the store tells of none.
+///
+/// # Errors
+/// Fails where the store does.
+pub(super) async fn at_time(provider: &dyn Provider, key: &Key, time: Timestamp) -> Result<Option<Version>, Error> {
+    let revisions = match provider.history(key).await {
+        Ok(revisions) => revisions,
+        Err(error) if error.kind == repin_provider::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut by_then = revisions.into_iter().filter(|revision| revision.version.at.is_some_and(|at| at <= time));
+    Ok(by_then.next().map(|revision| revision.version))
+}
+
+/// Reads the past contents that go with an item which the file drops, where its history goes with it.
+pub(super) async fn read_doomed(
+    desired: &Desired,
+    target: &Target,
+    provider: &dyn Provider,
+    state: &mut TargetState,
+) -> Result<(), Error> {
+    let capabilities = &state.capabilities;
+    if capabilities.versions_kept.is_none() || capabilities.serving != Serving::AtOnce || !desired.policy.prune {
+        return Ok(());
+    }
+    let dropped = |key: &&Key| {
+        let there = state.items.get(*key).and_then(Seen::item).is_some();
+        there && !target.entries.contains_key(*key)
+    };
+    let keys: Vec<Key> = state.ledger.pins.keys().filter(dropped).cloned().collect();
+    read_needed(provider, state, &keys, desired.policy.keep_releases).await
+}
+
+/// Reads every version of some keys that a kept release or a hold needs.
+async fn read_needed(provider: &dyn Provider, state: &mut TargetState, keys: &[Key], keep: u32) -> Result<(), Error> {
+    let mut requests = Vec::new();
+    for key in keys {
+        let needed = state.ledger.needed_versions(key, keep);
+        let uncopied = needed.into_iter().filter(|v| !state.ledger.copies.contains(&CopyName::of(key, v)));
+        requests.extend(uncopied.map(|version| ReadRequest { key: key.clone(), version: Some(version) }));
+    }
+    if requests.is_empty() {
+        return Ok(());
+    }
+    let read = provider.read(&requests).await?;
+    for (request, read) in requests.into_iter().zip(read) {
+        keep_past(state, request, read);
+    }
+    Ok(())
+}
+
+fn keep_past(state: &mut TargetState, request: ReadRequest, read: Option<ReadValue>) {
+    let Some(version) = request.version else { return };
+    // A version of the same number may be of a later incarnation, which its date tells.
+    let read = read.filter(|read| read.version == version);
+    let found = read.map_or(Found::Gone, |read| Found::Kept(Some(Box::new(read))));
+    state.past.entry(request.key).or_default().push(Past { version, found });
+}
+
+/// Lists the ways back that some run left unfinished.
+pub(super) fn ways_back(observed: &Observed) -> BTreeMap<TargetName, Way> {
+    restore::unfinished_ways(observed)
+}
+
+/// Finds the past contents that a way back needs. Where nothing is to be put it is enough that they are there, and
+/// nothing is decrypted.
+pub(super) async fn read_way(
+    provider: &dyn Provider,
+    state: &mut TargetState,
+    way: &Way,
+    looked: bool,
+) -> Result<(), LedgerError> {
+    if way.set.is_some() {
+        return Ok(());
+    }
+    let wanted = way.versions();
+    if state.capabilities.serving == Serving::Apart {
+        look_at_versions(provider, state, &wanted).await?;
+    } else {
+        let requests =
+            |(key, version): &(Key, Version)| ReadRequest { key: key.clone(), version: Some(version.clone()) };
+        let mut requests: Vec<_> = wanted.iter().map(requests).collect();
+        if looked {
+            requests.extend(suspects(state, way));
+        }
+        if !requests.is_empty() {
+            let read = provider.read(&requests).await?;
+            for (request, read) in requests.into_iter().zip(read) {
+                keep_past(state, request, read);
+            }
+        }
+    }
+    read_removed(provider, state, way).await?;
+    find_copies(provider, state).await
+}
+
+/// Lists secrets that are served and are neither the pin nor what is wanted: a run that died may have put them.
+fn suspects(state: &TargetState, way: &Way) -> Vec<ReadRequest> {
+    let served = |key: &Key| state.items.get(key).and_then(Seen::item).filter(|item| item.secret);
+    way.changes
+        .iter()
+        .filter_map(|(key, (now, then))| {
+            let item = served(key)?;
+            let known = [now, then].into_iter().flatten().any(|pin| pin.version == item.version);
+            (!known).then(|| ReadRequest { key: key.clone(), version: Some(item.version.clone()) })
+        })
+        .collect()
+}
+
+/// Going back over a create removes the item, and its history goes with it.
+async fn read_removed(provider: &dyn Provider, state: &mut TargetState, way: &Way) -> Result<(), Error> {
+    if state.capabilities.versions_kept.is_none() || state.capabilities.serving != Serving::AtOnce {
+        return Ok(());
+    }
+    let removed: Vec<Key> =
+        way.changes.iter().filter(|(_, (_, then))| then.is_none()).map(|(k, _)| k.clone()).collect();
+    read_needed(provider, state, &removed, u32::MAX).await
+}
+
+/// Asks whether versions are there, decrypting nothing.
+async fn look_at_versions(
+    provider: &dyn Provider,
+    state: &mut TargetState,
+    wanted: &[(Key, Version)],
+) -> Result<(), Error> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let versions: BTreeMap<Key, Version> = wanted.iter().cloned().collect();
+    let keys = versions.keys().cloned().collect();
+    let seen = provider.observe(Observe { keys, versions: versions.clone(), ..Observe::default() }).await?;
+    for (key, version) in versions {
+        let there = seen.items.get(&key).and_then(Seen::item).is_some_and(|item| item.version == version);
+        let found = if there { Found::Kept(None) } else { Found::Gone };
+        state.past.entry(key).or_default().push(Past { version, found });
+    }
+    state.at = seen.at.or(state.at);
+    Ok(())
+}
+
+/// Looks for copies of what the store has no more.
+async fn find_copies(provider: &dyn Provider, state: &mut TargetState) -> Result<(), LedgerError> {
+    let known = &state.ledger.copies;
+    let gone: BTreeSet<CopyName> = state
+        .past
+        .iter()
+        .flat_map(|(key, past)| past.iter().map(move |past| (key, past)))
+        .filter(|(_, past)| matches!(past.found, Found::Gone))
+        .map(|(key, past)| CopyName::of(key, &past.version))
+        .filter(|name| known.contains(name))
+        .collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let copies = copies::read(provider, &gone).await?;
+    for (key, past) in state.past.iter_mut().flat_map(|(key, past)| past.iter_mut().map(move |past| (key, past))) {
+        if let (Found::Gone, Some(content)) = (&past.found, copies.get(&CopyName::of(key, &past.version))) {
+            past.found = Found::Copied(Box::new(content.clone()));
+        }
+    }
+    Ok(())
+}

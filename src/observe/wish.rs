@@ -1,0 +1,184 @@
+//! Looking before going back: the ledgers say what to change, and the stores are asked only for what is to be served
+//! again. A store that does not answer keeps no other waiting.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use repin_provider::{Error, Item, Key, Observe, Owner, Provider, Seen, Serving, TargetName, Version, View};
+
+use super::{ObserveError, Providers, Seeing, closer, may_take_over};
+use crate::model::observed::{Observed, TargetState};
+use crate::model::release::{Ledger, Runner, TargetId};
+use crate::plan::restore::{self, Goal, Way};
+use crate::record::host::{HostMemory, TargetMemory};
+use crate::record::ledger::{self, LedgerError, Loaded};
+
+/// The ledgers that could be read.
+pub struct Reached {
+    /// What they say, without any items, and what this host now remembers of each target.
+    pub seeing: Seeing,
+    /// Targets that could not be reached.
+    pub unreached: BTreeMap<TargetName, ObserveError>,
+}
+
+/// Reads the ledgers of all targets in scope.
+pub async fn reach(
+    owner: &Owner,
+    providers: &Providers,
+    memory: &HostMemory,
+    is_gone: &(dyn Fn(&Runner) -> bool + Send + Sync),
+) -> Reached {
+    let reads = providers.iter().map(|(name, provider)| async move {
+        (name, provider, read_ledger(owner, provider.as_ref(), memory, is_gone).await)
+    });
+    let mut seeing = Seeing { observed: Observed::default(), memories: BTreeMap::new() };
+    let mut unreached = BTreeMap::new();
+    for (name, provider, read) in join_all(reads).await {
+        match read {
+            Ok((state, memory)) => {
+                seeing.observed.targets.insert(name.clone(), state);
+                seeing.memories.insert(name.clone(), memory);
+            }
+            Err(error) => {
+                let error = ObserveError { target: name.clone(), endpoint: provider.endpoint(), error };
+                unreached.insert(name.clone(), error);
+            }
+        }
+    }
+    Reached { seeing, unreached }
+}
+
+async fn read_ledger(
+    owner: &Owner,
+    provider: &dyn Provider,
+    memory: &HostMemory,
+    is_gone: &(dyn Fn(&Runner) -> bool + Send + Sync),
+) -> Result<(TargetState, TargetMemory), LedgerError> {
+    let id = TargetId::of(provider.place());
+    let mut memory = memory.target(&id);
+    let Loaded { ledger, at, last_written } = ledger::load(provider, owner, &mut memory.ledger).await?;
+    let mut state = TargetState::unseen(id, provider.place().clone(), provider.capabilities().clone(), ledger);
+    state.at = at;
+    if let Some(open) = state.ledger.open() {
+        // What a run left open decides what is pinned, so it has to be looked at.
+        let keys: Vec<Key> = open.rows.iter().map(|row| row.key.clone()).collect();
+        let observation = provider.observe(Observe { keys, ..Observe::default() }).await?;
+        (state.items, state.reference) = (observation.items, observation.reference);
+        state.at = observation.at.max(state.at);
+        let open = state.ledger.open();
+        state.takeover = open.is_none_or(|open| may_take_over(open, &state.items, last_written, state.at, is_gone));
+    }
+    Ok((state, memory))
+}
+
+/// Finds what going back needs, on every target that was reached. Where nothing is open the ledger's pins stand for what
+/// is served: each write carries what it expects, and one that meets something else says so.
+///
+/// # Errors
+/// Returns every target of which a past content could not be looked for; nothing has been written.
+pub async fn observe_wish(
+    goal: &Goal,
+    providers: &Providers,
+    observed: &mut Observed,
+) -> Result<(), Vec<ObserveError>> {
+    let closed: BTreeMap<TargetName, Ledger> = observed
+        .targets
+        .iter()
+        .map(|(name, state)| {
+            let ledger = match state.ledger.open() {
+                Some(record) => state.ledger.with(observed.closed(state, record, &record.owner)),
+                None => state.ledger.clone(),
+            };
+            (name.clone(), ledger)
+        })
+        .collect();
+    let looks = observed.targets.iter_mut().filter_map(|(name, state)| {
+        let (provider, ledger) = (providers.get(name)?, closed.get(name)?);
+        Some(async move { look(goal, name, provider.as_ref(), state, ledger).await })
+    });
+    let errors: Vec<_> = join_all(looks).await.into_iter().filter_map(Result::err).collect();
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+async fn look(
+    goal: &Goal,
+    name: &TargetName,
+    provider: &dyn Provider,
+    state: &mut TargetState,
+    ledger: &Ledger,
+) -> Result<(), ObserveError> {
+    let way = Way::to(goal, ledger, state.capabilities.serving);
+    for (key, (now, _)) in &way.changes {
+        state.native.insert(key.clone(), provider.native_name(key));
+        let seen = now.as_ref().map_or(Seen::Absent, |pin| Seen::Present(as_pinned(pin)));
+        state.items.entry(key.clone()).or_insert(seen);
+    }
+    let failed = |error: LedgerError| ObserveError { target: name.clone(), endpoint: provider.endpoint(), error };
+    if state.capabilities.serving == Serving::Together && way.set.is_none() && !way.changes.is_empty() {
+        // What is not changed has to be in the next set too, and only the store has it.
+        let mut keys: Vec<Key> = ledger.pins.keys().cloned().collect();
+        keys.extend(way.changes.keys().filter(|key| !ledger.pins.contains_key(*key)).cloned());
+        let observation =
+            provider.observe(Observe { keys, ..Observe::default() }).await.map_err(|e| failed(e.into()))?;
+        (state.items, state.reference) = (observation.items, observation.reference);
+        let keys = state.items.keys().cloned().collect();
+        let staged = provider.observe(Observe { keys, view: View::Newest, ..Observe::default() }).await;
+        state.heads = staged.map_err(|e| failed(e.into()))?.items;
+    }
+    closer::read_way(provider, state, &way, false).await.map_err(failed)
+}
+
+/// Makes the item that the ledger says is there.
+fn as_pinned(pin: &crate::model::release::Pin) -> Item {
+    Item {
+        version: pin.version.clone(),
+        value: None,
+        secret: pin.content.as_ref().is_some_and(|content| !content.names_value()),
+        native_type: None,
+        content_type: None,
+        tags: None,
+        description: None,
+        owner: None,
+        locked: false,
+    }
+}
+
+/// Finds what the rest of an unfinished wish needs, from what the stores show.
+///
+/// # Errors
+/// Returns the first target of which it could not be found.
+pub async fn observe_unfinished(providers: &Providers, observed: &mut Observed) -> Result<(), ObserveError> {
+    for (name, way) in restore::unfinished_ways(observed) {
+        let (Some(provider), Some(state)) = (providers.get(&name), observed.targets.get_mut(&name)) else { continue };
+        let failed = |error: LedgerError| ObserveError { target: name.clone(), endpoint: provider.endpoint(), error };
+        let mut keys: Vec<Key> = way.changes.keys().cloned().collect();
+        if state.capabilities.serving == Serving::Together {
+            keys.extend(state.ledger.pins.keys().cloned());
+            let staged = provider.observe(Observe { keys: keys.clone(), view: View::Newest, ..Observe::default() });
+            state.heads = staged.await.map_err(|error| failed(error.into()))?.items;
+        }
+        let seen = provider.observe(Observe { keys, ..Observe::default() }).await;
+        let seen = seen.map_err(|error| failed(error.into()))?;
+        state.native.extend(seen.items.keys().map(|key| (key.clone(), provider.native_name(key))));
+        (state.items, state.reference) = (seen.items, seen.reference);
+        closer::read_way(provider.as_ref(), state, &way, true).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Returns the version that a key had at a time; `None` where the store tells of none.
+///
+/// # Errors
+/// Fails where the store does.
+pub async fn version_at(
+    provider: Option<&Arc<dyn Provider>>,
+    key: &Key,
+    time: Timestamp,
+) -> Result<Option<Version>, Error> {
+    match provider {
+        Some(provider) => closer::at_time(provider.as_ref(), key, time).await,
+        None => Ok(None),
+    }
+}
