@@ -18,9 +18,10 @@ use crate::model::observed::Observed;
 use crate::model::outcome::{Interrupt, Outcome, Progress, StepResult, TargetFailure};
 use crate::model::plan::{BlockKind, Plan};
 use crate::model::release::{Ledger, TargetId};
+use crate::model::way::{self, Goal};
 use crate::observe::{self, ObserveError, Reached};
 use crate::plan::orders::{self, Order};
-use crate::plan::restore::{self, Goal, Wish};
+use crate::plan::restore::{self, Wish};
 use crate::record::copies;
 use crate::record::host::TargetMemory;
 use crate::record::ledger::{self, LedgerError};
@@ -291,7 +292,7 @@ async fn pin_goal(pass: &WishPass<'_>, key: &Key, version: &str, observed: &Obse
             format!("repin history {key} lists the versions that there are."),
         )
     };
-    let known = restore::known_version(&state.ledger, key, version);
+    let known = way::known_version(&state.ledger, key, version);
     let resolved = match (version.parse::<Timestamp>(), known) {
         (_, Some(known)) => Some(known),
         (Ok(time), None) => observe::version_at(pass.providers.get(name), key, time)

@@ -144,5 +144,5 @@ async fn content_before(work: &Work<'_>, key: &Key, version: &Version) -> Result
         let message = format!("version {version} is not there any more");
         Error::new(repin_provider::ErrorKind::NotFound, "put back", message).with_key(key)
     };
-    Ok(crate::plan::restore::content_of_read(&read.ok_or_else(gone)?, item))
+    Ok(crate::model::compare::content_read(&read.ok_or_else(gone)?, item))
 }

@@ -1,6 +1,6 @@
 //! When two contents are the same.
 
-use repin_provider::Item;
+use repin_provider::{Content, Item, ReadValue, Value as StoreValue};
 use serde_json::{Number, Value};
 
 use super::desired::{Entry, EntryKind};
@@ -74,6 +74,22 @@ pub fn content_digest(entry: &Entry) -> ContentDigest {
         None => serde_json::json!([value, entry.content_type]),
     };
     ContentDigest::of(&content.to_string(), about.as_deref())
+}
+
+/// Returns what to put so that the item holds what was read. The description of what is there stays where the store
+/// keeps none with the version.
+pub fn content_read(read: &ReadValue, item: Option<&Item>) -> Content {
+    Content {
+        value: if read.secret || item.is_some_and(|item| item.secret) {
+            StoreValue::Secret(read.value.clone())
+        } else {
+            StoreValue::Plain(read.value.expose().to_owned())
+        },
+        content_type: read.content_type.clone(),
+        tags: read.tags.clone().unwrap_or_default(),
+        description: read.description.clone().or_else(|| item?.description.clone()),
+        tier: None,
+    }
 }
 
 /// Writes JSON so that two values that mean the same read the same: keys sorted, numbers by value.

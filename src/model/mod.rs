@@ -8,3 +8,5 @@ pub mod outcome;
 pub mod plan;
 pub mod problem;
 pub mod release;
+pub mod retention;
+pub mod way;

@@ -14,7 +14,7 @@ use crate::model::desired::{Desired, Target};
 use crate::model::hold::HeldContent;
 use crate::model::observed::{Found, Observed, Past, TargetState};
 use crate::model::release::CopyName;
-use crate::plan::restore::{self, Way};
+use crate::model::way::{self, Way};
 use crate::record::copies;
 use crate::record::host::{HostMemory, KnownSecret, TargetMemory};
 use crate::record::ledger::LedgerError;
@@ -183,7 +183,7 @@ pub(super) async fn read_file_pins(
 /// Returns the version that a pin names: by the store's own name for it, or as the revision of a time.
 async fn resolve(provider: &dyn Provider, state: &TargetState, key: &Key, pin: &str) -> Result<Option<Version>, Error> {
     let Ok(time) = pin.parse::<Timestamp>() else {
-        let known = restore::known_version(&state.ledger, key, pin);
+        let known = way::known_version(&state.ledger, key, pin);
         return Ok(Some(known.unwrap_or_else(|| Version::new(pin, None))));
     };
     Ok(at_time(provider, key, time).await?)
@@ -250,7 +250,7 @@ fn keep_past(state: &mut TargetState, request: ReadRequest, read: Option<ReadVal
 
 /// Lists the ways back that some run left unfinished.
 pub(super) fn ways_back(observed: &Observed) -> BTreeMap<TargetName, Way> {
-    restore::unfinished_ways(observed)
+    way::unfinished_ways(observed)
 }
 
 /// Finds the past contents that a way back needs. Where nothing is to be put it is enough that they are there, and

@@ -11,7 +11,7 @@ use repin_provider::{Error, Item, Key, Observe, Owner, Provider, Seen, Serving, 
 use super::{ObserveError, Providers, Seeing, closer, may_take_over};
 use crate::model::observed::{Observed, TargetState};
 use crate::model::release::{Ledger, Runner, TargetId};
-use crate::plan::restore::{self, Goal, Way};
+use crate::model::way::{self, Goal, Way};
 use crate::record::host::{HostMemory, TargetMemory};
 use crate::record::ledger::{self, LedgerError, Loaded};
 
@@ -150,7 +150,7 @@ fn as_pinned(pin: &crate::model::release::Pin) -> Item {
 /// # Errors
 /// Returns the first target of which it could not be found.
 pub async fn observe_unfinished(providers: &Providers, observed: &mut Observed) -> Result<(), ObserveError> {
-    for (name, way) in restore::unfinished_ways(observed) {
+    for (name, way) in way::unfinished_ways(observed) {
         let (Some(provider), Some(state)) = (providers.get(&name), observed.targets.get_mut(&name)) else { continue };
         let failed = |error: LedgerError| ObserveError { target: name.clone(), endpoint: provider.endpoint(), error };
         let mut keys: Vec<Key> = way.changes.keys().cloned().collect();

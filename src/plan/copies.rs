@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use repin_provider::{Content, Item, Seen, Serving, Value, Version};
 
-use super::entry::content_read;
+use crate::model::compare::content_read;
 use crate::model::observed::{Found, TargetState};
 use crate::model::plan::{Step, StepAction};
 use crate::model::release::CopyName;

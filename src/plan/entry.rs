@@ -3,7 +3,7 @@
 use repin_provider::{Content, Item, Key, Owner, ReadValue, Seen, Serving, Value, Version};
 
 use super::diff;
-use crate::model::compare::{content_digest, same_description, same_shape, same_text};
+use crate::model::compare::{content_digest, content_read, same_description, same_shape, same_text};
 use crate::model::desired::{Adopt, Drift, Entry, Policy};
 use crate::model::hold::{HeldContent, Hold};
 use crate::model::observed::FileStanding;
@@ -471,21 +471,5 @@ fn content(entry: &Entry, item: Option<&Item>) -> Content {
         tags: entry.tags.clone().or_else(|| item?.tags.clone()).unwrap_or_default(),
         description: entry.description.clone().or_else(|| item?.description.clone()),
         tier: entry.tier,
-    }
-}
-
-/// Returns what to put so that the item holds what was read. The description of what is there stays where the store
-/// keeps none with the version.
-pub fn content_read(read: &ReadValue, item: Option<&Item>) -> Content {
-    Content {
-        value: if read.secret || item.is_some_and(|item| item.secret) {
-            Value::Secret(read.value.clone())
-        } else {
-            Value::Plain(read.value.expose().to_owned())
-        },
-        content_type: read.content_type.clone(),
-        tags: read.tags.clone().unwrap_or_default(),
-        description: read.description.clone().or_else(|| item?.description.clone()),
-        tier: None,
     }
 }

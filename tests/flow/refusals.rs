@@ -257,21 +257,3 @@ async fn adopting_takes_over_what_is_equal_without_a_write() {
     let refused = world.json(5, &["reconcile"]).await;
     assert!(refused["error"]["message"].as_str().expect("text").contains("somebody-else"), "{refused}");
 }
-
-/// What this version cannot do it says, and does nothing else in its place.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_built_is_refused() {
-    let world = World::new().await;
-    world.entries("  a: { value: one }\n");
-    let file = std::fs::read_to_string(world.path("repin.yaml")).expect("written");
-    for (from, to) in [
-        ("    kms_key:", "    serve: { label: live }\n    kms_key:"),
-        ("    label: prod", "    serve: { snapshot: live }\n    label: prod"),
-        ("{ value: one }", "{ value: one, pin: { aws-eu: 1 } }"),
-    ] {
-        world.write("repin.yaml", &file.replace(from, to));
-        let refused = world.run(&["reconcile"]).await.expect(1);
-        assert!(refused.stderr.contains("not built yet"), "{}", refused.stderr);
-        assert_eq!(world.writes(), 0);
-    }
-}
