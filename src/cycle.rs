@@ -1,5 +1,6 @@
 //! One pass: observe, plan, check, execute, record, remember.
 
+mod fold;
 pub mod wish;
 
 use std::collections::BTreeMap;
@@ -148,6 +149,7 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
                         memories.entry(name).or_default().ledger.learn(documents);
                     }
                     note_good_passes(pass, &mut memories, &executed);
+                    fold_old(pass, &mut memories, &executed).await;
                     remember(pass, memories, &executed.steps, &plan);
                     rounds += 1;
                     if plan.then_more && executed.is_whole() && rounds < ROUNDS {
@@ -265,6 +267,19 @@ async fn pause(pass: &Pass<'_>, wait: Duration) -> Result<(), PassError> {
             Err(PassError::Interrupted(signal.unwrap_or(Interrupt::Interrupted)))
         }
     }
+}
+
+/// Folds the logs that this pass has made longer.
+async fn fold_old(pass: &Pass<'_>, memories: &mut BTreeMap<TargetName, TargetMemory>, executed: &Executed) {
+    if !executed.is_whole() || executed.steps.is_empty() {
+        return;
+    }
+    let owner = &pass.desired.name;
+    let folds = memories.iter_mut().filter_map(|(name, memory)| {
+        let provider = pass.providers.get(name)?;
+        Some(fold::fold(owner, provider.as_ref(), memory, pass.desired.policy.keep_releases))
+    });
+    join_all(folds).await;
 }
 
 /// Notes when each target was last left as the file asks.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use repin_provider::{Key, TargetName, Version};
 
-use crate::model::release::{Cause, Ledger, Pin, Row, State};
+use crate::model::release::{Cause, Pin, Row, State};
 pub use crate::model::retention::Source;
 use crate::model::retention::{expires, is_restorable, is_whole};
 
@@ -71,9 +71,11 @@ pub struct KeyVersion {
 pub fn releases(sources: &[Source<'_>], now: Timestamp) -> Vec<Release> {
     let mut by_number: BTreeMap<u64, Release> = BTreeMap::new();
     for source in sources {
-        let mut then = Ledger::default();
+        let mut then = source.ledger.start();
         for record in &source.ledger.records {
-            then.apply(record);
+            if record.seq > source.ledger.base_seq {
+                then.apply(record);
+            }
             let Some(number) = record.header.release else { continue };
             let release = by_number.entry(number).or_insert_with(|| Release {
                 number,
@@ -85,7 +87,8 @@ pub fn releases(sources: &[Source<'_>], now: Timestamp) -> Vec<Release> {
                 current: false,
                 targets: BTreeMap::new(),
             });
-            let restorable = record.state != State::Abandoned && is_whole(source, &then, now);
+            let restorable =
+                record.state != State::Abandoned && !source.ledger.is_folded(number) && is_whole(source, &then, now);
             let of = ReleaseTarget { state: record.state, rows: record.rows.clone(), restorable };
             release.targets.insert(source.target.clone(), of);
         }

@@ -31,6 +31,8 @@ struct Made {
     /// When the last of its targets was done; `None` while one is not.
     done: Option<Timestamp>,
     abandoned: bool,
+    /// Whether a ledger knows no more what it had.
+    folded: bool,
 }
 
 /// Why there is no such release.
@@ -54,12 +56,14 @@ impl Timeline {
                     _ => None,
                 };
                 let abandoned = record.state == State::Abandoned;
-                let fresh = || Made { header: record.header.clone(), done, abandoned };
+                let folded = ledger.is_folded(number);
+                let fresh = || Made { header: record.header.clone(), done, abandoned, folded };
                 releases
                     .entry(number)
                     .and_modify(|made| {
                         made.done = made.done.zip(done).map(|(a, b)| a.max(b));
                         made.abandoned |= abandoned;
+                        made.folded |= folded;
                     })
                     .or_insert_with(fresh);
             }
@@ -86,11 +90,19 @@ impl Timeline {
                 hint: "repin reconcile makes the first.".to_owned(),
             });
         };
-        match back {
+        let release = match back {
             Back::Release(number) => self.by_number(*number, newest),
             Back::Steps(steps) => self.by_steps(*steps, keys),
             Back::At(time) => self.by_time(*time),
+        }?;
+        if self.releases.get(&release).is_some_and(|made| made.folded) {
+            let kept = self.served().find(|(_, made)| !made.folded).map_or(newest, |(number, _)| *number);
+            return Err(NoRelease {
+                message: format!("release {release} is not kept any more: policy.keep_releases says how many are"),
+                hint: format!("The oldest that can be had back is {kept}."),
+            });
         }
+        Ok(release)
     }
 
     fn by_number(&self, number: u64, newest: u64) -> Result<u64, NoRelease> {

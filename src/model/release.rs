@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -384,6 +385,10 @@ pub struct Ledger {
     pub records: Vec<Record>,
     /// The last record's document, for replacing it.
     pub last: Option<WrittenDocument>,
+    /// What the records up to `base_seq` come to, where they were folded away: of those only the heads are left.
+    pub base: Option<Arc<Self>>,
+    /// The place in the log up to which records were folded away, 0 where none was.
+    pub base_seq: u64,
 }
 
 /// The document of a record as it stands in the store.
@@ -413,13 +418,27 @@ impl Ledger {
         self.last = Some(document);
     }
 
+    /// Returns what the records that were folded away come to.
+    #[must_use]
+    pub fn start(&self) -> Self {
+        self.base.as_ref().map_or_else(Self::default, |base| Self { base: self.base.clone(), ..(**base).clone() })
+    }
+
+    /// Folds some of the records that are left onto what was folded away.
+    fn refold<'a>(&self, records: impl Iterator<Item = &'a Record>) -> Self {
+        let mut ledger = self.start();
+        for record in records.filter(|record| record.seq > self.base_seq) {
+            ledger.apply(record);
+            ledger.records.push(record.clone());
+        }
+        ledger
+    }
+
     /// Returns the ledger as it would be with this record: a later state of the last one, or the next one.
     #[must_use]
     pub fn with(&self, record: Record) -> Self {
-        let mut records = self.records.clone();
-        records.retain(|earlier| earlier.seq < record.seq);
-        records.push(record);
-        Self::new(records, self.last.clone())
+        let earlier = self.records.iter().filter(|earlier| earlier.seq < record.seq);
+        Self { last: self.last.clone(), ..self.refold(earlier.chain([&record])) }
     }
 
     /// Returns the pins that the records before a place in the log leave.
@@ -427,7 +446,13 @@ impl Ledger {
         if seq > self.last_seq() {
             return self.pins.clone();
         }
-        Self::new(self.records.iter().filter(|record| record.seq < seq).cloned().collect(), None).pins
+        self.refold(self.records.iter().filter(|record| record.seq < seq)).pins
+    }
+
+    /// Returns the ledger as its first records, up to a place in the log, leave it.
+    #[must_use]
+    pub fn up_to(&self, seq: u64) -> Self {
+        self.refold(self.records.iter().filter(|record| record.seq <= seq))
     }
 
     /// Takes what a record did into the pins and the holds.
@@ -470,18 +495,24 @@ impl Ledger {
         self.pins.insert(row.key.clone(), pin);
     }
 
-    /// Returns the ledger as it was when a release had been the newest: with everything up to the next one.
+    /// Returns the ledger as it was when a release had been the newest: with everything up to the next one. Of a release
+    /// that is folded away nobody knows any more; see [`Ledger::is_folded`].
     #[must_use]
     pub fn at(&self, release: u64) -> Self {
         let by_then = |record: &&Record| record.header.release.is_none_or(|number| number <= release);
-        Self::new(self.records.iter().take_while(by_then).cloned().collect(), None)
+        self.refold(self.records.iter().take_while(by_then))
+    }
+
+    /// Tells whether what a release had is known no more: its record and the one after it are folded away.
+    pub fn is_folded(&self, release: u64) -> bool {
+        self.base.as_ref().is_some_and(|base| release < base.highest_release())
     }
 
     /// Lists the versions of a key that were served by the last `keep` releases.
     pub fn needed_versions(&self, key: &Key, keep: u32) -> Vec<Version> {
-        let mut then = Self::default();
+        let mut then = self.start();
         let mut served: Vec<Option<Version>> = Vec::new();
-        for record in &self.records {
+        for record in self.records.iter().filter(|record| record.seq > self.base_seq) {
             let before = then.pins.get(key).map(|pin| pin.version.clone());
             if record.header.release.is_some() {
                 served.push(before);
@@ -509,7 +540,7 @@ impl Ledger {
 
     /// Returns the last place in the log, 0 before the first.
     pub fn last_seq(&self) -> u64 {
-        self.records.last().map_or(0, |record| record.seq)
+        self.records.last().map_or(0, |record| record.seq).max(self.base_seq)
     }
 
     /// Returns the last record if it is open.

@@ -21,10 +21,15 @@ pub struct Source<'a> {
 /// Returns the oldest release from which on a target can serve every one again, as far as the ledger tells; `None` where
 /// it has none.
 pub fn oldest_restorable(source: &Source<'_>, now: Timestamp) -> Option<u64> {
-    let mut then = Ledger::default();
+    let mut then = source.ledger.start();
     let mut oldest = None;
     for record in &source.ledger.records {
-        then.apply(record);
+        if record.seq > source.ledger.base_seq {
+            then.apply(record);
+        }
+        if record.header.release.is_some_and(|release| source.ledger.is_folded(release)) {
+            continue;
+        }
         let Some(number) = record.header.release.filter(|_| record.state != State::Abandoned) else { continue };
         if !is_whole(source, &then, now) {
             oldest = None;

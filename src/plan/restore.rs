@@ -17,7 +17,7 @@ use crate::model::plan::{
     Block, BlockKind, Change, Plan, PlannedRelease, Reason, SetPlan, Step, StepAction, TargetPlan,
 };
 use crate::model::release::{Cause, ContentDigest, Ledger, Pin, Record, RowAction, State, TargetId};
-use crate::model::retention::{Source, oldest_restorable};
+use crate::model::retention::{Source, number, oldest_restorable};
 use crate::model::way::{Goal, Way, newest_unfinished, owes, rows_of};
 
 /// What an operator wishes.
@@ -321,10 +321,8 @@ fn gone(state: &TargetState) -> String {
 
 /// Returns the newest version of a key that the ledger knows of: what a put would replace.
 fn last_known(ledger: &Ledger, key: &Key) -> Option<Version> {
-    ledger.withdrawn.get(key).cloned().or_else(|| {
-        let made = rows_of(ledger, key).filter(|(_, row)| row.applied).filter_map(|(_, row)| row.to.clone());
-        made.max_by_key(|version| version.id.parse::<u64>().unwrap_or(0))
-    })
+    let made = rows_of(ledger, key).filter(|(_, row)| row.applied).filter_map(|(_, row)| row.to.clone());
+    made.chain(ledger.withdrawn.get(key).cloned()).max_by_key(number)
 }
 
 fn cannot_return(

@@ -188,7 +188,7 @@ pub(super) fn decode(
 
 /// Writes JSON without double braces, which Parameter Store refuses as a reference. In JSON they stand only inside
 /// texts, a release's message for example, where an escape means the same.
-fn to_json<T: Serialize>(value: &T) -> String {
+pub(super) fn to_json<T: Serialize>(value: &T) -> String {
     let json = serde_json::to_string(value).expect("plain data with text keys always serialises");
     json.replace("{{", "\\u007b\\u007b")
 }

@@ -9,6 +9,7 @@ use repin_provider::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::base;
 use super::format::{self, Corrupt};
 use crate::model::release::{Ledger, Record, WrittenDocument};
 
@@ -38,9 +39,13 @@ impl KnownDocuments {
     pub fn learn(&mut self, documents: BTreeMap<DocumentName, Document>) {
         self.documents.extend(documents);
         // Parts of states that have been replaced are gone from the store.
-        let records = self.documents.iter().filter(|(name, _)| format::record_seq(name).is_some());
-        let parts: BTreeSet<_> = records.flat_map(|(_, document)| format::parts_of(&document.body)).collect();
-        self.documents.retain(|name, _| format::record_seq(name).is_some() || parts.contains(name));
+        let folded = self.documents.keys().filter_map(base::base_seq).max().unwrap_or(0);
+        let stays = |name: &DocumentName| {
+            format::record_seq(name).is_some_and(|seq| seq > folded) || base::base_seq(name) == Some(folded)
+        };
+        self.documents.retain(|name, _| stays(name) || name.as_str().starts_with("part/"));
+        let parts: BTreeSet<_> = self.documents.values().flat_map(|document| parts_of(&document.body)).collect();
+        self.documents.retain(|name, _| stays(name) || parts.contains(name));
     }
 }
 
@@ -148,6 +153,13 @@ async fn load_new(provider: &dyn Provider, known: &mut KnownDocuments) -> Result
     Ok(at)
 }
 
+/// Returns the names of the parts that a record or a base goes on in.
+fn parts_of(body: &str) -> Vec<DocumentName> {
+    let mut parts = format::parts_of(body);
+    parts.extend(base::parts_of(body));
+    parts
+}
+
 fn missing_parts(found: &BTreeMap<DocumentName, Document>, known: &KnownDocuments) -> Vec<DocumentName> {
     found
         .iter()
@@ -161,7 +173,14 @@ fn missing_parts(found: &BTreeMap<DocumentName, Document>, known: &KnownDocument
 fn fold(owner: &Owner, documents: &BTreeMap<DocumentName, Document>) -> Result<Ledger, LedgerError> {
     let mut ledger = Ledger::default();
     let part = |name: &DocumentName| documents.get(name).map(|document| document.body.clone());
-    for (name, document) in documents.iter().filter(|(name, _)| format::record_seq(name).is_some()) {
+    let bases = documents.iter().filter_map(|(name, document)| Some((base::base_seq(name)?, name, document)));
+    if let Some((_, name, document)) = bases.max_by_key(|(seq, _, _)| *seq) {
+        let corrupt = |why| LedgerError::Corrupt { document: name.clone(), why };
+        ledger = base::decode(&document.body, part, owner).map_err(corrupt)?;
+    }
+    let folded = ledger.base_seq;
+    let records = documents.iter().filter(|(name, _)| format::record_seq(name).is_some_and(|seq| seq > folded));
+    for (name, document) in records {
         let corrupt = |why| LedgerError::Corrupt { document: name.clone(), why };
         let record = format::decode(&document.body, part, &ledger.pins, owner).map_err(corrupt)?;
         if record.seq != ledger.last_seq() + 1 {
@@ -287,6 +306,47 @@ pub async fn is_still_ours(provider: &dyn Provider, record: &Record) -> Result<b
     let name = format::record_name(record.seq);
     let document = read_one(provider, &name).await?;
     Ok(document.is_some_and(|document| format::is_run_of(&document.body, record)))
+}
+
+/// Folds the records up to a place in the log away, and returns what was written. Whoever reads meanwhile sees the
+/// records, or the base, or both; the base counts from the moment when its document is there.
+///
+/// # Errors
+/// Fails where the store does. What stays of the old records then is ignored, and removed when it is folded again.
+pub async fn fold_away(
+    provider: &dyn Provider,
+    owner: &Owner,
+    ledger: &Ledger,
+    seq: u64,
+    documents: &KnownDocuments,
+) -> Result<BTreeMap<DocumentName, Document>, LedgerError> {
+    let base = ledger.up_to(seq);
+    let revision = format!("{:08x}", rand::rng().random::<u32>());
+    let encoded = base::encode(&base, owner, &revision, provider.capabilities().max_document);
+    let mut written = BTreeMap::new();
+    for (name, body) in encoded.parts {
+        let version = write_part(provider, &name, &body).await?;
+        written.insert(name, Document { body, version });
+    }
+    let name = base::base_name(seq);
+    let version = match write_part(provider, &name, &encoded.head).await {
+        Ok(version) => version,
+        // Another host folds at the same time, to the same.
+        Err(LedgerError::Store(error)) if error.kind == ErrorKind::AlreadyExists => return Ok(BTreeMap::new()),
+        Err(error) => return Err(error),
+    };
+    written.insert(name.clone(), Document { body: encoded.head, version });
+    let old = documents.documents.iter().filter(|(known, _)| {
+        format::record_seq(known).is_some_and(|known| known <= seq)
+            || base::base_seq(known).is_some_and(|known| known < seq)
+    });
+    for (known, document) in old {
+        let parts = parts_of(&document.body);
+        for name in [known.clone()].into_iter().chain(parts) {
+            provider.write_document(&WriteDocument::Delete { name }).await?;
+        }
+    }
+    Ok(written)
 }
 
 /// Writes the parts of a record and returns what its own document is to hold, and the parts.

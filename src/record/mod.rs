@@ -1,5 +1,6 @@
 //! The ledger in the stores, and what a host remembers.
 
+mod base;
 pub mod copies;
 mod format;
 pub mod host;
