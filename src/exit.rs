@@ -1,11 +1,12 @@
 //! Exit codes: documented, stable, in one place.
 
-use repin_provider::{Error, ErrorKind};
+use repin_provider::{Error, ErrorKind, TargetName};
 
 use crate::cycle::PassError;
+use crate::cycle::wish::{Refusal, WishError};
 use crate::model::observed::FileStanding;
 use crate::model::outcome::{Interrupt, Outcome, StepResult, Verdict};
-use crate::model::plan::{Block, BlockKind, Plan};
+use crate::model::plan::{Block, BlockKind, Plan, TargetPlan};
 use crate::observe::ObserveError;
 use crate::record::Corrupt;
 use crate::record::ledger::LedgerError;
@@ -31,6 +32,8 @@ pub enum Exit {
     Invalid,
     /// 64: usage.
     Usage,
+    /// 4: the rest could not be served, and what had been served was put back.
+    PutBack,
     /// 3: some steps are served, others not yet.
     Partial,
     /// 130: SIGINT.
@@ -47,6 +50,7 @@ impl Exit {
             Self::Failed => 1,
             Self::Changes => 2,
             Self::Partial => 3,
+            Self::PutBack => 4,
             Self::Conflict => 5,
             Self::Held => 6,
             Self::Usage => 64,
@@ -106,7 +110,11 @@ impl Exit {
         if plan.file == FileStanding::Behind {
             return Self::Conflict;
         }
-        if detailed && plan.has_changes() { Self::Changes } else { Self::Done }
+        match (detailed, plan.has_changes(), plan.held.is_empty()) {
+            (true, true, _) => Self::Changes,
+            (true, false, false) => Self::Held,
+            _ => Self::Done,
+        }
     }
 
     /// Returns the code for a signal.
@@ -117,17 +125,28 @@ impl Exit {
         }
     }
 
-    /// Returns the code for what a pass did. Once anything moved only 0, 3 and 5, or those of a signal, come back.
+    /// Returns the code for why an operator's wish was not carried out at all.
+    pub fn of_wish_error(error: &WishError) -> Self {
+        match error {
+            WishError::Pass(error) => Self::of_pass_error(error),
+            WishError::Refused { kind: Refusal::NotFound, .. } => Self::Usage,
+            WishError::Refused { kind: Refusal::Foreign, .. } => Self::Conflict,
+        }
+    }
+
+    /// Returns the code for what a pass did. Once anything moved only 0, 3, 4 and 5, or those of a signal, come back.
     pub fn of_outcome(outcome: &Outcome) -> Self {
         let unfinished = is_unfinished(outcome);
         if let (Some(interrupt), true) = (outcome.interrupted, unfinished) {
             return Self::of_interrupt(interrupt);
         }
+        if was_put_back(outcome) {
+            return Self::PutBack;
+        }
         if has_conflict(outcome) {
             return Self::Conflict;
         }
-        let moved = outcome.steps.iter().any(|step| step.result == StepResult::Applied);
-        if unfinished && moved {
+        if unfinished && has_moved(outcome) {
             return Self::Partial;
         }
         if unfinished {
@@ -135,23 +154,42 @@ impl Exit {
             let errors = failures.chain(outcome.steps.iter().filter_map(|step| step.error.as_ref()));
             return gravest(errors.map(Self::of_error)).max(Self::TryAgain);
         }
-        if outcome.plan.file == FileStanding::Behind { Self::Conflict } else { Self::Done }
+        if outcome.plan.file == FileStanding::Behind {
+            return Self::Conflict;
+        }
+        if outcome.steps.is_empty() && !outcome.plan.held.is_empty() { Self::Held } else { Self::Done }
     }
 }
 
 /// Says in one word what a pass did.
 pub fn verdict(outcome: &Outcome) -> Verdict {
-    if outcome.steps.is_empty() && outcome.failures.is_empty() {
-        return if outcome.plan.file == FileStanding::Behind { Verdict::Behind } else { Verdict::Unchanged };
-    }
+    let nothing = outcome.steps.is_empty() && outcome.failures.is_empty();
     match Exit::of_outcome(outcome) {
-        Exit::Done => Verdict::Applied,
         Exit::Conflict if outcome.plan.file == FileStanding::Behind && !has_conflict(outcome) => Verdict::Behind,
-        Exit::Conflict => Verdict::Conflict,
         Exit::Held => Verdict::Held,
-        _ if outcome.steps.iter().any(|step| step.result == StepResult::Applied) => Verdict::Partial,
+        _ if nothing && !has_moved(outcome) => Verdict::Unchanged,
+        Exit::Done => Verdict::Applied,
+        Exit::Conflict => Verdict::Conflict,
+        Exit::PutBack => Verdict::Failed,
+        _ if has_moved(outcome) => Verdict::Partial,
         _ => Verdict::Failed,
     }
+}
+
+/// Tells whether anything is served now, or recorded for any host to go on with, that was not before.
+pub fn has_moved(outcome: &Outcome) -> bool {
+    outcome.steps.iter().any(|step| step.result == StepResult::Applied)
+        || (outcome.plan.is_wish() && outcome.plan.targets.keys().any(|target| is_recorded(outcome, target)))
+}
+
+/// Tells whether the ledger of a target has heard of an operator's wish.
+pub fn is_recorded(outcome: &Outcome, target: &TargetName) -> bool {
+    outcome.plan.targets.get(target).is_some_and(TargetPlan::records)
+        && outcome.failures.iter().all(|failure| failure.target != *target)
+}
+
+fn was_put_back(outcome: &Outcome) -> bool {
+    outcome.undone && outcome.steps.iter().all(|step| step.result != StepResult::Applied)
 }
 
 fn is_unfinished(outcome: &Outcome) -> bool {

@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub(super) use self::operator::{ForgetArgs, HoldArgs, PinArgs, ResumeArgs, RollbackArgs, UnpinArgs};
+
+mod operator;
+
 /// What scripts read from the exit code; the same on every command.
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -13,6 +17,7 @@ Exit codes:
     1  failed; nothing new is served anywhere
     2  changes or drift exist (only with --detailed-exitcode)
     3  partial: some steps are served, others not yet; any host's next pass goes on
+    4  the rest could not be served, and what had been served was put back (--atomic)
     5  conflict: stale plan, somebody else wrote, another owner, wrong account, or file behind
     6  held: all that is left to do is held, nothing was written
    64  usage
@@ -183,6 +188,24 @@ pub(super) enum Command {
     /// Show what differs between two releases, or between one and what is served now
     #[command(after_help = "Examples:\n  repin diff 41 42 -f repin.yaml\n  repin diff 41 -f repin.yaml")]
     Diff(DiffArgs),
+    /// Serve again what an earlier release served, on every target
+    #[command(after_help = operator::ROLLBACK_HELP)]
+    Rollback(RollbackArgs),
+    /// Stop the file's changes of some entries, on every host
+    #[command(after_help = operator::HOLD_HELP)]
+    Hold(HoldArgs),
+    /// Allow the file's changes again
+    #[command(after_help = operator::RESUME_HELP)]
+    Resume(ResumeArgs),
+    /// Serve one native version of one entry on one target, whatever the file says
+    #[command(after_help = operator::PIN_HELP)]
+    Pin(PinArgs),
+    /// Let the file's value of a pinned entry count again
+    #[command(after_help = operator::UNPIN_HELP)]
+    Unpin(UnpinArgs),
+    /// Give up ownership of entries and leave the stores as they are
+    #[command(after_help = operator::FORGET_HELP)]
+    Forget(ForgetArgs),
     /// Serve both stores on loopback, for aws, boto3 and the official SDKs
     #[command(after_help = "Example:\n  repin emulator --dir /tmp/clouds --aws 127.0.0.1:4566 --azure 127.0.0.1:8483")]
     Emulator(EmulatorArgs),
@@ -225,6 +248,11 @@ pub(super) struct ReconcileArgs {
     /// Show the plan and do nothing
     #[arg(long)]
     pub(super) dry_run: bool,
+
+    /// Where not everything can be served, put back what was served already (exit 4) instead of leaving the rest to
+    /// the next pass
+    #[arg(long)]
+    pub(super) atomic: bool,
 
     /// Release a file that a newer release has superseded, after git revert for example
     #[arg(long)]

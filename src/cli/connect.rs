@@ -45,19 +45,14 @@ pub(super) async fn start_emulator(
 /// Builds the provider of one target; sends nothing.
 pub(super) async fn provider(
     owner: &Owner,
-    target: &TargetName,
     config: &TargetConfig,
     emulator: Option<&Emulator>,
-) -> Result<Arc<dyn Provider>, Failure> {
+) -> Result<Arc<dyn Provider>, Error> {
     let id = TargetId::of(&config.place());
-    let connected = match config {
+    match config {
         TargetConfig::AwsSsm(config) => aws_ssm(owner, &id, config, emulator).await,
         TargetConfig::AzureAppConfiguration(config) => app_configuration(owner, &id, config, emulator),
-    };
-    connected.map_err(|error| Failure {
-        exit: Exit::of_error(&error),
-        troubles: vec![Trouble::of_error(&error).with_target(target)],
-    })
+    }
 }
 
 async fn aws_ssm(

@@ -27,7 +27,7 @@ pub(super) async fn run(common: &Common, args: &GetArgs, printer: &Printer) -> R
     let mut served: BTreeMap<&TargetName, Served> = BTreeMap::new();
     let mut troubles = Vec::new();
     let mut exit = Exit::Done;
-    for failure in std::mem::take(&mut session.unconnected).into_values() {
+    for failure in session.take_unconnected().into_values() {
         exit = exit.max(failure.exit);
         troubles.extend(failure.troubles);
     }

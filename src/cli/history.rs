@@ -34,7 +34,7 @@ impl Ledgers {
         let session = Session::open(common, &identity.name, &identity.targets, printer).await?;
         let mut ledgers =
             Self { name: identity.name, read: BTreeMap::new(), troubles: Vec::new(), exit: Exit::Done, session };
-        for failure in std::mem::take(&mut ledgers.session.unconnected).into_values() {
+        for failure in ledgers.session.take_unconnected().into_values() {
             ledgers.exit = ledgers.exit.max(failure.exit);
             ledgers.troubles.extend(failure.troubles);
         }

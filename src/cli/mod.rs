@@ -5,21 +5,26 @@ mod completions;
 mod connect;
 mod diff;
 mod emulator;
+mod forget;
 mod get;
 mod history;
+mod hold;
 mod init;
 mod log;
+mod pin;
 mod plan;
 mod plan_file;
 mod print;
 mod probe;
 mod progress;
 mod reconcile;
+mod rollback;
 mod schema;
 mod session;
 mod show;
 mod status;
 mod validate;
+mod wish;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -98,7 +103,7 @@ fn asks_for_json(arguments: &[OsString]) -> bool {
 fn dispatch(args: Args, printer: &Printer) -> Result<Exit, Failure> {
     let common = args.common;
     if common.output == Output::Markdown && !shows_plan(&args.command) {
-        let hint = "It is for repin plan and repin reconcile --dry-run.";
+        let hint = "It is for repin plan, and for reconcile and rollback with --dry-run.";
         return Err(Failure::usage("this command has no -o markdown", hint));
     }
     match args.command {
@@ -114,6 +119,12 @@ fn dispatch(args: Args, printer: &Printer) -> Result<Exit, Failure> {
         Command::History(args) => online(async |stop| looking(history::run(&common, &args, printer), stop).await),
         Command::Show(args) => online(async |stop| looking(show::run(&common, &args, printer), stop).await),
         Command::Diff(args) => online(async |stop| looking(diff::run(&common, &args, printer), stop).await),
+        Command::Rollback(args) => online(async |stop| rollback::run(&common, &args, stop, printer).await),
+        Command::Hold(args) => online(async |stop| hold::run(&common, &args, stop, printer).await),
+        Command::Resume(args) => online(async |stop| hold::resume(&common, &args, stop, printer).await),
+        Command::Pin(args) => online(async |stop| pin::run(&common, &args, stop, printer).await),
+        Command::Unpin(args) => online(async |stop| pin::unpin(&common, &args, stop, printer).await),
+        Command::Forget(args) => online(async |stop| forget::run(&common, &args, stop, printer).await),
         Command::Emulator(args) => online(async |stop| emulator::run(&args, stop, printer).await),
     }
 }
@@ -122,6 +133,7 @@ fn shows_plan(command: &Command) -> bool {
     match command {
         Command::Plan(_) => true,
         Command::Reconcile(args) => args.dry_run,
+        Command::Rollback(args) => args.dry_run,
         _ => false,
     }
 }

@@ -34,6 +34,7 @@ pub(super) async fn run(
         allow_older: args.allow_older || saved.as_ref().is_some_and(SavedPlan::may_release),
         message: args.message.as_deref(),
         timeout: args.timeout,
+        atomic: args.atomic,
         saved: saved.as_ref(),
         progress: &line,
         ..session.pass(&desired, interrupt)

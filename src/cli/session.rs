@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use repin_emulator::Emulator;
-use repin_provider::{Owner, Provider, TargetName};
+use repin_provider::{Error, Owner, Provider, TargetName};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
@@ -19,7 +19,7 @@ use crate::cycle::{Host, Pass};
 use crate::desired;
 use crate::exit::Exit;
 use crate::model::desired::{Desired, Identity, TargetConfig};
-use crate::model::outcome::Interrupt;
+use crate::model::outcome::{Interrupt, TargetFailure};
 use crate::record::host::{self, HostMemory};
 use crate::report::Trouble;
 use crate::saved::SavedPlan;
@@ -36,7 +36,7 @@ pub(super) struct Session {
     /// The targets out of scope that can be connected to, for what their ledgers say.
     others: BTreeMap<TargetName, Arc<dyn Provider>>,
     /// Targets that cannot even be asked: a variable or a file of theirs is missing on this host.
-    pub(super) unconnected: BTreeMap<TargetName, Failure>,
+    unconnected: BTreeMap<TargetName, Error>,
     pub(super) host: Host,
     /// Kept for as long as it is spoken to.
     _emulator: Option<Emulator>,
@@ -61,14 +61,14 @@ impl Session {
         }
         let (mut providers, mut unconnected) = (BTreeMap::new(), BTreeMap::new());
         for (target, config) in &scope {
-            match connect::provider(name, target, config, emulator.as_ref()).await {
+            match connect::provider(name, config, emulator.as_ref()).await {
                 Ok(provider) => drop(providers.insert(target.clone(), provider)),
-                Err(failure) => drop(unconnected.insert(target.clone(), failure)),
+                Err(error) => drop(unconnected.insert(target.clone(), error)),
             }
         }
         let mut others = BTreeMap::new();
         for (target, config) in targets.iter().filter(|(target, _)| !scope.contains_key(*target)) {
-            if let Ok(provider) = connect::provider(name, target, config, emulator.as_ref()).await {
+            if let Ok(provider) = connect::provider(name, config, emulator.as_ref()).await {
                 others.insert(target.clone(), provider);
             }
         }
@@ -78,11 +78,35 @@ impl Session {
 
     /// Insists on every target: a pass does nothing anywhere where it cannot look everywhere.
     fn whole(mut self) -> Result<Self, Failure> {
-        let failures = std::mem::take(&mut self.unconnected).into_values();
-        match failures.reduce(Failure::and) {
+        match self.take_unconnected().into_values().reduce(Failure::and) {
             Some(failure) => Err(failure),
             None => Ok(self),
         }
+    }
+
+    /// Insists on one target at least.
+    pub(super) fn any(self) -> Result<Self, Failure> {
+        if self.providers.is_empty() { self.whole() } else { Ok(self) }
+    }
+
+    /// Takes what keeps targets from being asked, ready to be told.
+    pub(super) fn take_unconnected(&mut self) -> BTreeMap<TargetName, Failure> {
+        let told = |(target, error): (TargetName, Error)| {
+            let trouble = Trouble::of_error(&error).with_target(&target);
+            (target, Failure::new(Exit::of_error(&error), trouble))
+        };
+        std::mem::take(&mut self.unconnected).into_iter().map(told).collect()
+    }
+
+    /// Takes what keeps targets from being asked, as failures of a pass.
+    pub(super) fn take_missing(&mut self) -> Vec<TargetFailure> {
+        let failure = |(target, error)| TargetFailure { target, doing: "connect to the target", error };
+        std::mem::take(&mut self.unconnected).into_iter().map(failure).collect()
+    }
+
+    /// Lists the targets that cannot even be asked.
+    pub(super) fn unconnected(&self) -> impl Iterator<Item = &TargetName> {
+        self.unconnected.keys()
     }
 
     /// Opens a session for everything that a file asks for.

@@ -20,7 +20,7 @@ pub(super) async fn run(common: &Common, args: &StatusArgs, printer: &Printer) -
         return ask_daemon(common, &identity.name, what, printer).await;
     }
     let mut session = Session::open(common, &identity.name, &identity.targets, printer).await?;
-    let unconnected = std::mem::take(&mut session.unconnected);
+    let unconnected = session.take_unconnected();
     let memory = &session.host.memory;
     let looks =
         session.providers.iter().map(|(target, provider)| look(&identity.name, target, provider.as_ref(), memory));

@@ -50,22 +50,27 @@ pub struct Held {
 impl Held {
     /// Says which release holds it and what the way out is.
     pub fn sentence(&self) -> String {
+        self.sentence_on(self.target.as_str())
+    }
+
+    /// Says the same of several targets at once, named in words; only where they are held alike.
+    pub fn sentence_on(&self, targets: &str) -> String {
         let Self { key, target, hold, .. } = self;
         let at = self.serves.map_or_else(|| "as it is".to_owned(), |release| format!("at release {release}"));
         let why = hold.reason.as_ref().map(|reason| format!(" ({reason:?})")).unwrap_or_default();
         if hold.pinned {
             format!(
-                "{key} stays {at} on {target}: pinned by hand since release {}{why}; repin unpin {key} --target {target} lets the file count again",
+                "{key} stays {at} on {targets}: pinned by hand since release {}{why}; repin unpin {key} --target {target} lets the file count again",
                 hold.since
             )
         } else if hold.by_hand {
             format!(
-                "{key} stays {at} on {target}: held since release {}{why}; repin resume {key} lets the file's changes through",
+                "{key} stays {at} on {targets}: held since release {}{why}; repin resume {key} lets the file's changes through",
                 hold.since
             )
         } else {
             format!(
-                "{key} stays {at} on {target}: release {} took back what the file still asks for{why}; give it another content, or repin resume {key}",
+                "{key} stays {at} on {targets}: release {} took back what the file still asks for{why}; give it another content, or repin resume {key}",
                 hold.since
             )
         }

@@ -10,10 +10,11 @@ use super::{Trouble, words};
 use crate::difference::{Content, Difference};
 use crate::exit;
 use crate::history::{Release, TargetHistory};
+use crate::model::hold::Hold;
 use crate::model::observed::FileStanding;
 use crate::model::outcome::{Outcome, StepOutcome, StepResult};
-use crate::model::plan::{Drifted, Plan, Step};
-use crate::model::release::State;
+use crate::model::plan::{Drifted, Held, Plan, Step, StepAction};
+use crate::model::release::{RowAction, State};
 use crate::status::{File, Status};
 
 /// The version of this output.
@@ -47,7 +48,8 @@ pub fn plan(name: &str, plan: &Plan) -> Value {
         "release": plan.release.as_ref().map(|release| release.number),
         "file": standing(plan.file),
         "steps": steps,
-        "held": [],
+        "held": plan.held.iter().map(held).collect::<Vec<_>>(),
+        "notes": plan.notes,
         "drift": drift(plan),
         "orphaned": plan.orphaned.values().collect::<Vec<_>>(),
         "foreign": foreign,
@@ -60,12 +62,72 @@ pub fn plan(name: &str, plan: &Plan) -> Value {
     object
 }
 
+/// Describes an entry that the file would change and may not.
+fn held(held: &Held) -> Value {
+    let mut object = hold(&held.hold);
+    object["target"] = json!(held.target);
+    object["key"] = json!(held.key);
+    object["serves"] = json!(held.serves);
+    object["message"] = json!(held.sentence());
+    object
+}
+
+fn hold(hold: &Hold) -> Value {
+    json!({ "kind": hold_kind(hold), "since_release": hold.since, "reason": hold.reason })
+}
+
+fn hold_kind(hold: &Hold) -> &'static str {
+    match (hold.pinned, hold.by_hand) {
+        (true, _) => "pin",
+        (false, true) => "hand",
+        (false, false) => "rollback",
+    }
+}
+
+/// Describes what an operator's wish would do. `unreached` says what keeps targets from being looked at.
+pub fn wish_plan(name: &str, of: &Plan, unreached: &[Trouble]) -> Value {
+    let mut object = plan(name, of);
+    object["restores"] = json!(of.release.as_ref().and_then(|release| release.restores));
+    object["holds"] = holds(of);
+    object["unreached"] = unreached.iter().map(trouble).collect();
+    object
+}
+
+/// Describes what came of an operator's wish.
+pub fn wish_outcome(done: &Outcome) -> Value {
+    let mut object = outcome(done);
+    if !exit::has_moved(done) {
+        object["release"] = Value::Null;
+    }
+    object["restores"] = json!(done.plan.release.as_ref().and_then(|release| release.restores));
+    object["holds"] = holds(&done.plan);
+    object
+}
+
+/// Lists holds that are made or changed, and those that are lifted.
+fn holds(plan: &Plan) -> Value {
+    let all = plan.targets.iter().flat_map(|(target, planned)| planned.holds.iter().map(move |held| (target, held)));
+    let objects = all.map(|(target, (key, after))| {
+        let mut object = after.as_ref().map_or_else(|| json!({}), hold);
+        object["target"] = json!(target);
+        object["key"] = json!(key);
+        object["held"] = json!(after.is_some());
+        object
+    });
+    objects.collect()
+}
+
+/// Returns the word for what readers see of a step.
+fn action_word(action: StepAction) -> &'static str {
+    row_word(action.into())
+}
+
 fn plan_step(target: &str, step: &Step) -> Value {
     json!({
         "target": target,
         "key": step.key,
         "native": step.native,
-        "action": step.action,
+        "action": action_word(step.action),
         "reason": step.reason,
         "from": id(step.from.as_ref()),
         "to": id(step.to.as_ref()),
@@ -103,15 +165,12 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "release": outcome.release,
         "outcome": exit::verdict(outcome),
         "steps": outcome.steps.iter().map(step).collect::<Vec<_>>(),
+        "held": outcome.plan.held.iter().map(held).collect::<Vec<_>>(),
+        "notes": outcome.plan.notes,
         "requests": requests(&outcome.requests),
     });
     if !outcome.failures.is_empty() {
-        let failures = outcome.failures.iter().map(|failure| {
-            let mut shown = Trouble::of_error(&failure.error).with_target(&failure.target);
-            shown.message = format!("failed to {}: {}", failure.doing, shown.message);
-            trouble(&shown)
-        });
-        object["errors"] = failures.collect();
+        object["errors"] = outcome.failures.iter().map(|failure| trouble(&Trouble::of_failure(failure))).collect();
     }
     object
 }
@@ -121,7 +180,7 @@ fn step(step: &StepOutcome) -> Value {
         "target": step.target,
         "key": step.key,
         "native": step.native,
-        "action": step.action,
+        "action": action_word(step.action),
         "reason": step.reason,
         "from": id(step.from.as_ref()),
         "to": id(step.to.as_ref()),
@@ -227,8 +286,7 @@ pub fn key_history(key: &str, targets: &[TargetHistory]) -> Value {
     json!({ "key": key, "versions": versions })
 }
 
-fn row_word(action: crate::model::release::RowAction) -> &'static str {
-    use crate::model::release::RowAction;
+fn row_word(action: RowAction) -> &'static str {
     match action {
         RowAction::Create => "create",
         RowAction::Update => "update",

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use repin_provider::{Key, TargetName};
 
-use super::words::{self, glyph, intent};
+use super::words::{self, Mark, glyph, intent};
 use crate::model::observed::FileStanding;
 use crate::model::plan::{Change, Plan, Step};
 
@@ -18,6 +18,9 @@ pub fn plan(name: &str, plan: &Plan) -> String {
     blocks(&mut out, plan);
     table(&mut out, plan);
     details(&mut out, plan);
+    for held in words::held_lines(plan) {
+        let _ = write!(out, "\n- held: {}\n", escape(&held));
+    }
     for told in words::drift_lines(plan) {
         let _ = write!(out, "\n- drift: {}\n", escape(&told));
     }
@@ -63,13 +66,13 @@ fn table(out: &mut String, plan: &Plan) {
     let heads: String = targets.iter().map(|target| format!(" {} |", code(target.as_str()))).collect();
     let _ = write!(out, "\n| | key |{heads}\n|-|-|{}\n", "-|".repeat(targets.len()));
     for ((_, key), steps) in rows.iter().take(LISTED) {
-        let actions: BTreeSet<_> = steps.iter().map(|(_, step)| step.action).collect();
+        let marks: BTreeSet<_> = steps.iter().map(|(_, step)| Mark::of(step)).collect();
         let cells: BTreeMap<_, _> = steps.iter().map(|(target, step)| (*target, intent(step).0)).collect();
         let cells: String = targets
             .iter()
             .map(|target| format!(" {} |", cells.get(*target).map(|cell| escape(cell)).unwrap_or_default()))
             .collect();
-        let _ = writeln!(out, "| {} | {} |{cells}", code(&glyph(&actions).0.to_string()), code(key.as_str()));
+        let _ = writeln!(out, "| {} | {} |{cells}", code(&glyph(&marks).0.to_string()), code(key.as_str()));
     }
     more(out, rows.len());
 }

@@ -5,9 +5,11 @@ pub mod markdown;
 mod screen;
 mod table;
 pub mod text;
+mod wish;
 pub(crate) mod words;
 
 use crate::desired::Invalid;
+use crate::model::outcome::TargetFailure;
 use crate::model::plan::{Block, BlockKind};
 use crate::model::problem::{Location, Problem};
 use crate::observe::ObserveError;
@@ -76,6 +78,13 @@ impl Trouble {
             key: error.key.as_ref().map(ToString::to_string),
             hint: error.hint.clone(),
         }
+    }
+
+    /// Describes what kept one target from taking part.
+    pub fn of_failure(failure: &TargetFailure) -> Self {
+        let mut trouble = Self::of_error(&failure.error).with_target(&failure.target);
+        trouble.message = format!("failed to {}: {}", failure.doing, trouble.message);
+        trouble
     }
 
     /// Describes a ledger that could not be used.

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use anstyle::Style;
-use repin_provider::{Key, TargetName, Version};
+use repin_provider::{Key, RequestCounts, TargetName, Version};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::Trouble;
 pub use super::screen::status;
 use super::table::{Cell, Table, columns};
+pub use super::wish::{wish_outcome, wish_plan};
 use super::words::{
-    self, BAD, BEHIND, CHANGED, FAINT, GOOD, STRONG, counted, glyph, intent, line, short, styled, when, wrap,
+    self, BAD, BEHIND, CHANGED, FAINT, GOOD, Mark, STRONG, counted, glyph, intent, line, short, styled, when, wrap,
 };
 use crate::difference::{Content, Difference, Differs};
 use crate::exit;
@@ -29,15 +30,8 @@ const ONE_LINE: usize = 60;
 pub fn plan(name: &str, plan: &Plan, width: usize) -> String {
     let mut out = String::new();
     line(&mut out, &styled(STRONG, &words::heading(name, plan)));
-    let targets: Vec<_> = plan.targets.keys().collect();
-    let mut table = Table::new(&targets);
-    for ((_, key), steps) in &words::rows(plan) {
-        let cells = steps.iter().map(|(target, step)| (*target, intent(step))).collect();
-        let actions: BTreeSet<_> = steps.iter().map(|(_, step)| step.action).collect();
-        let notes = notes(steps.iter().map(|(target, step)| (*target, step.changes.as_slice(), Some(step.reason))));
-        table.row(glyph(&actions), key.as_str(), cells, notes);
-    }
-    out.push_str(&table.finish(width));
+    out.push_str(&steps(plan, width));
+    held_lines(&mut out, plan, width);
     drift_lines(&mut out, plan);
     for foreign in words::foreign_lines(name, plan) {
         line(&mut out, &styled(FAINT, &foreign));
@@ -47,6 +41,25 @@ pub fn plan(name: &str, plan: &Plan, width: usize) -> String {
     }
     line(&mut out, &wrap(&words::plan_summary(plan), width));
     out
+}
+
+/// Writes the steps of a plan as a table.
+pub(super) fn steps(plan: &Plan, width: usize) -> String {
+    let targets: Vec<_> = plan.targets.keys().collect();
+    let mut table = Table::new(&targets);
+    for ((_, key), steps) in &words::rows(plan) {
+        let cells = steps.iter().map(|(target, step)| (*target, intent(step))).collect();
+        let marks: BTreeSet<_> = steps.iter().map(|(_, step)| Mark::of(step)).collect();
+        let notes = notes(steps.iter().map(|(target, step)| (*target, step.changes.as_slice(), Some(step.reason))));
+        table.row(glyph(&marks), key.as_str(), cells, notes);
+    }
+    table.finish(width)
+}
+
+fn held_lines(out: &mut String, plan: &Plan, width: usize) {
+    for held in words::held_lines(plan) {
+        line(out, &styled(CHANGED, &wrap(&held, width)));
+    }
 }
 
 fn drift_lines(out: &mut String, plan: &Plan) {
@@ -64,38 +77,45 @@ pub fn outcome(name: &str, outcome: &Outcome, width: usize) -> String {
         line(&mut out, &format!("{name}: unchanged, {}.", words::all_equal(&outcome.plan.summary(), &outcome.plan)));
         return out;
     }
-    let targets: Vec<_> = outcome.plan.targets.keys().collect();
-    let changes = |target: &TargetName, key: &Key| {
-        let steps = outcome.plan.targets.get(target).map(|planned| planned.steps.as_slice()).unwrap_or_default();
-        steps.iter().find(|step| step.key == *key).map(|step| step.changes.as_slice()).unwrap_or_default()
-    };
-    let mut rows: BTreeMap<(bool, &Key), Vec<&StepOutcome>> = BTreeMap::new();
-    for step in &outcome.steps {
-        rows.entry((step.action == StepAction::Delete, &step.key)).or_default().push(step);
-    }
-    let mut table = Table::new(&targets);
-    for ((_, key), steps) in &rows {
-        let cells = steps.iter().map(|step| (&step.target, result(step))).collect();
-        let actions: BTreeSet<_> = steps.iter().map(|step| step.action).collect();
-        let mut notes = notes(steps.iter().map(|s| (&s.target, changes(&s.target, key), Some(s.reason))));
-        notes.extend(steps.iter().flat_map(|step| troubles_of(step)));
-        table.row(glyph(&actions), key.as_str(), cells, notes);
-    }
-    // Where nothing was tried the reason is what matters; repin plan shows what would have been done.
-    if outcome.steps.iter().any(|step| step.result != StepResult::Skipped) {
-        out.push_str(&table.finish(width));
-    }
+    out.push_str(&results(outcome, width));
+    held_lines(&mut out, &outcome.plan, width);
     drift_lines(&mut out, &outcome.plan);
     for failure in &outcome.failures {
-        let mut shown = Trouble::of_error(&failure.error).with_target(&failure.target);
-        shown.message = format!("failed to {}: {}", failure.doing, shown.message);
-        out.push_str(&trouble(&shown));
+        out.push_str(&trouble(&Trouble::of_failure(failure)));
     }
     if outcome.plan.file == FileStanding::Behind {
         line(&mut out, &styled(BAD, &wrap(BEHIND, width)));
     }
     line(&mut out, &wrap(&outcome_summary(name, outcome, verdict), width));
     out
+}
+
+/// Writes what became of each step as a table.
+pub(super) fn results(outcome: &Outcome, width: usize) -> String {
+    // Where nothing was tried the reason is what matters; repin plan shows what would have been done.
+    if outcome.steps.iter().all(|step| step.result == StepResult::Skipped) {
+        return String::new();
+    }
+    let targets: Vec<_> = outcome.plan.targets.keys().collect();
+    let planned = |step: &StepOutcome| {
+        let steps = outcome.plan.targets.get(&step.target).map(|planned| planned.steps.as_slice()).unwrap_or_default();
+        steps.iter().find(|planned| planned.key == step.key)
+    };
+    let changes = |step: &StepOutcome| planned(step).map(|step| step.changes.as_slice()).unwrap_or_default();
+    let mark = |step: &StepOutcome| planned(step).map_or_else(|| Mark::of_action(step.action), Mark::of);
+    let mut rows: BTreeMap<(bool, &Key), Vec<&StepOutcome>> = BTreeMap::new();
+    for step in &outcome.steps {
+        rows.entry((words::removes(step.action), &step.key)).or_default().push(step);
+    }
+    let mut table = Table::new(&targets);
+    for ((_, key), steps) in &rows {
+        let cells = steps.iter().map(|step| (&step.target, result(step))).collect();
+        let marks: BTreeSet<_> = steps.iter().map(|step| mark(step)).collect();
+        let mut notes = notes(steps.iter().map(|step| (&step.target, changes(step), Some(step.reason))));
+        notes.extend(steps.iter().flat_map(|step| troubles_of(step)));
+        table.row(glyph(&marks), key.as_str(), cells, notes);
+    }
+    table.finish(width)
 }
 
 fn outcome_summary(name: &str, outcome: &Outcome, verdict: Verdict) -> String {
@@ -114,11 +134,23 @@ fn outcome_summary(name: &str, outcome: &Outcome, verdict: Verdict) -> String {
             ("CONFLICT", BAD, ". Somebody else wrote; run it again to plan from what is there".to_owned())
         }
         Verdict::Conflict => ("CONFLICT", BAD, ". Nothing was written".to_owned()),
+        Verdict::Failed if outcome.undone => {
+            ("PUT BACK", BAD, ". Not everything could be served, and what had been is put back".to_owned())
+        }
         Verdict::Failed => ("FAILED", BAD, ". Nothing new is served".to_owned()),
         Verdict::Behind => ("BEHIND", BAD, String::new()),
-        Verdict::Held => ("HELD", CHANGED, String::new()),
+        Verdict::Held => {
+            let held = words::may_not_change(outcome.plan.summary().held);
+            return format!("{name}: {}, {held}; nothing else is to be done.", styled(CHANGED, "HELD"));
+        }
         Verdict::Unchanged => ("unchanged", GOOD, String::new()),
     };
+    format!("{name}: {what} {}: {}{rest}", styled(style, word), numbers(outcome))
+}
+
+/// Counts what became of steps, and the requests that it took.
+pub(super) fn numbers(outcome: &Outcome) -> String {
+    let count = |result| outcome.steps.iter().filter(|step| step.result == result).count() as u64;
     let mut numbers = vec![format!("{} applied", count(StepResult::Applied))];
     for (result, word) in [
         (StepResult::Unchanged, "as wanted already"),
@@ -135,12 +167,15 @@ fn outcome_summary(name: &str, outcome: &Outcome, verdict: Verdict) -> String {
     if unchanged > 0 {
         numbers.push(format!("{unchanged} unchanged"));
     }
-    let requests: Vec<_> = outcome
-        .requests
-        .iter()
-        .map(|(target, counts)| format!("{target} {}", counted(counts.values().sum(), "request")))
-        .collect();
-    format!("{name}: {what} {}: {}; {}{rest}", styled(style, word), numbers.join(", "), requests.join(", "))
+    format!("{}; {}", numbers.join(", "), requests(outcome))
+}
+
+/// Counts the requests that were sent.
+pub(super) fn requests(outcome: &Outcome) -> String {
+    let each = |(target, counts): (&TargetName, &RequestCounts)| {
+        format!("{target} {}", counted(counts.values().sum(), "request"))
+    };
+    outcome.requests.iter().map(each).collect::<Vec<_>>().join(", ")
 }
 
 fn troubles_of(step: &StepOutcome) -> Vec<String> {
@@ -223,15 +258,14 @@ pub fn release(name: &str, release: &Release, width: usize) -> String {
     let keys: BTreeSet<_> = release.targets.values().flat_map(|of| of.rows.iter().map(|row| &row.key)).collect();
     for key in keys {
         let mut cells = Vec::new();
-        let mut actions = BTreeSet::new();
+        let mut marks = BTreeSet::new();
         for (target, of) in &release.targets {
             let Some(row) = of.rows.iter().find(|row| row.key == *key) else { continue };
-            actions.insert(match row.action {
-                RowAction::Create => StepAction::Create,
-                RowAction::Update => StepAction::Update,
-                RowAction::Delete | RowAction::Withdraw => StepAction::Delete,
-                RowAction::Pin | RowAction::Adopt => StepAction::Pin,
-                RowAction::Forget => StepAction::Forget,
+            marks.insert(match row.action {
+                RowAction::Create => Mark::Create,
+                RowAction::Update => Mark::Change,
+                RowAction::Delete | RowAction::Withdraw => Mark::Delete,
+                RowAction::Pin | RowAction::Adopt | RowAction::Forget => Mark::Repin,
             });
             let cell = match (row.applied, of.state.is_open()) {
                 (true, _) => arrow(row.from.as_ref(), row.to.as_ref()),
@@ -240,7 +274,7 @@ pub fn release(name: &str, release: &Release, width: usize) -> String {
             };
             cells.push((target, (cell, if row.applied { Style::new() } else { CHANGED })));
         }
-        table.row(glyph(&actions), key.as_str(), cells, Vec::new());
+        table.row(glyph(&marks), key.as_str(), cells, Vec::new());
     }
     out.push_str(&table.finish(width));
     let whole = |of: &ReleaseTarget| of.restorable && of.state == State::Done;
@@ -269,12 +303,12 @@ pub fn difference(name: &str, difference: &Difference, width: usize) -> String {
             .iter()
             .filter_map(|(target, differ)| Some((target, differ.iter().find(|differs| differs.key == **key)?)));
         let here: Vec<_> = here.collect();
-        let actions = here.iter().map(|(_, differs)| differs.action()).collect();
+        let marks = here.iter().map(|(_, differs)| Mark::of_action(differs.action())).collect();
         let cells =
             here.iter().map(|(target, d)| (*target, (arrow(d.from.as_ref(), d.to.as_ref()), Style::new()))).collect();
         let changes: Vec<_> = here.iter().map(|(target, differs)| (*target, difference_changes(differs))).collect();
         let notes = notes(changes.iter().map(|(target, changes)| (*target, changes.as_slice(), None)));
-        table.row(glyph(&actions), key.as_str(), cells, notes);
+        table.row(glyph(&marks), key.as_str(), cells, notes);
     }
     out.push_str(&table.finish(width));
     let verdict = match keys.len() {
@@ -344,6 +378,12 @@ pub fn trouble(trouble: &Trouble) -> String {
     out
 }
 
+/// Describes one thing that went wrong in one line, without what to do about it.
+pub fn one_line(trouble: &Trouble) -> String {
+    let place = trouble.location.as_ref().map(|location| located(location)).unwrap_or_default();
+    format!("{place}{}", trouble.message.replace('\n', " "))
+}
+
 fn located(location: &Location) -> String {
     let file = location.file.display();
     match location.line {
@@ -354,7 +394,10 @@ fn located(location: &Location) -> String {
 
 fn result(step: &StepOutcome) -> (String, Style) {
     match step.result {
-        StepResult::Applied | StepResult::Unchanged if step.action == StepAction::Delete => ("deleted".to_owned(), BAD),
+        StepResult::Applied | StepResult::Unchanged if words::removes(step.action) => ("deleted".to_owned(), BAD),
+        StepResult::Applied | StepResult::Unchanged if step.action == StepAction::Forget => {
+            ("let go of".to_owned(), Style::new())
+        }
         StepResult::Applied => (arrow(step.from.as_ref(), step.to.as_ref()), GOOD),
         StepResult::Unchanged => (format!("at {}", step.to.as_ref().map(short).unwrap_or_default()), Style::new()),
         StepResult::Pending => ("pending".to_owned(), CHANGED),

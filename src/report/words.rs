@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use repin_provider::{Key, TargetName, Version};
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::model::plan::{Plan, Step, StepAction, Summary};
+use crate::model::plan::{Held, Plan, PlannedRelease, Step, StepAction, Summary};
 use crate::status::TargetStatus;
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
@@ -28,16 +28,24 @@ pub(super) fn rows(plan: &Plan) -> Rows<'_> {
     let mut rows = Rows::new();
     for (target, planned) in &plan.targets {
         for step in &planned.steps {
-            rows.entry((step.action == StepAction::Delete, &step.key)).or_default().push((target, step));
+            rows.entry((removes(step.action), &step.key)).or_default().push((target, step));
         }
     }
     rows
+}
+
+/// Tells whether readers meet nothing any more after a step.
+pub(super) fn removes(action: StepAction) -> bool {
+    matches!(action, StepAction::Delete | StepAction::Withdraw)
 }
 
 /// Says what a plan is about.
 pub(super) fn heading(name: &str, plan: &Plan) -> String {
     match &plan.release {
         Some(release) if release.continues.is_some() => format!("{name}: goes on with release {}", release.number),
+        Some(PlannedRelease { number, restores: Some(restores), .. }) => {
+            format!("{name}: release {number}, back to release {restores}")
+        }
         Some(release) => format!("{name}: release {}", release.number),
         None if plan.has_changes() => format!("{name}: repair, no release"),
         None => name.to_owned(),
@@ -61,6 +69,50 @@ pub(super) fn drift_lines(plan: &Plan) -> Vec<String> {
     drifted.chain(orphaned).collect()
 }
 
+/// The most entries that are named one by one.
+pub(super) const NAMED: usize = 10;
+
+/// Says what the file would change and may not, and what an operator should know beside it.
+pub(super) fn held_lines(plan: &Plan) -> Vec<String> {
+    let mut groups: Vec<(&Held, Vec<&str>)> = Vec::new();
+    for held in &plan.held {
+        let alike = |other: &Held| {
+            let (a, b) = (&other.hold, &held.hold);
+            // A pin is lifted by target. Contents differ by target even where the file says the same.
+            (&other.key, other.serves, a.since, &a.reason, a.by_hand)
+                == (&held.key, held.serves, b.since, &b.reason, b.by_hand)
+                && !(a.pinned || b.pinned)
+        };
+        match groups.iter_mut().find(|(other, _)| alike(other)) {
+            Some((_, targets)) => targets.push(held.target.as_str()),
+            None => groups.push((held, vec![held.target.as_str()])),
+        }
+    }
+    groups.sort_by_key(|(held, _)| &held.key);
+    let more = groups.len().saturating_sub(NAMED);
+    let named = groups.iter().take(NAMED).map(|(held, targets)| held.sentence_on(&listed(targets)));
+    let rest = (more > 0).then(|| format!("and {more} more, which repin status and -o json list"));
+    plan.notes.iter().cloned().chain(named).chain(rest).collect()
+}
+
+/// Lists things as a sentence does: `a`, `a and b`, `a, b and c`.
+pub(super) fn listed<T: AsRef<str>>(things: &[T]) -> String {
+    let texts: Vec<_> = things.iter().map(AsRef::as_ref).collect();
+    match texts.split_last() {
+        None => String::new(),
+        Some((only, [])) => (*only).to_owned(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+/// Lists keys, the first of them where they are many.
+pub(super) fn named<'a>(keys: impl Iterator<Item = &'a Key>) -> String {
+    let keys: BTreeSet<_> = keys.map(Key::as_str).collect();
+    let rest = keys.len().saturating_sub(NAMED);
+    let shown: Vec<_> = keys.into_iter().take(NAMED).collect();
+    if rest > 0 { format!("{} and {rest} more", shown.join(", ")) } else { shown.join(", ") }
+}
+
 /// Says how much below the prefixes is not ours.
 pub(super) fn foreign_lines(name: &str, plan: &Plan) -> Vec<String> {
     let foreign =
@@ -74,7 +126,10 @@ pub(super) fn foreign_lines(name: &str, plan: &Plan) -> Vec<String> {
 pub(super) fn plan_summary(plan: &Plan) -> String {
     let summary = plan.summary();
     if !plan.has_changes() {
-        return format!("Nothing to do: {}.", all_equal(&summary, plan));
+        return match summary.held {
+            0 => format!("Nothing to do: {}.", all_equal(&summary, plan)),
+            n => format!("Held: {}; nothing else is to be done.", may_not_change(n)),
+        };
     }
     let costs: Vec<_> = plan
         .targets
@@ -97,6 +152,9 @@ pub(super) fn counts(summary: &Summary) -> String {
     if summary.pin > 0 {
         let _ = write!(text, ", {} re-pin", summary.pin);
     }
+    if summary.held > 0 {
+        let _ = write!(text, ", {} held", summary.held);
+    }
     text
 }
 
@@ -105,11 +163,17 @@ pub(super) fn all_equal(summary: &Summary, plan: &Plan) -> String {
     format!("{} on {} as the file asks", counted(summary.unchanged, "entry"), counted(targets, "target"))
 }
 
+/// Says how many entries are held.
+pub(super) fn may_not_change(n: u64) -> String {
+    format!("{} may not change for now", counted(n, "entry"))
+}
+
 pub(super) fn intent(step: &Step) -> (String, Style) {
     let from = step.from.as_ref().map(short).unwrap_or_default();
     match (step.action, step.repair) {
         (StepAction::Create | StepAction::Update, _) if step.content.is_none() => {
-            (format!("{from} -> {}", step.to.as_ref().map(short).unwrap_or_default()), CHANGED)
+            let to = step.to.as_ref().map(short).unwrap_or_default();
+            (if step.from.is_some() { format!("{from} -> {to}") } else { format!("at {to}") }, CHANGED)
         }
         (StepAction::Create, false) => ("new".to_owned(), GOOD),
         (StepAction::Create, true) => ("put back".to_owned(), CHANGED),
@@ -125,12 +189,40 @@ pub(super) fn intent(step: &Step) -> (String, Style) {
     }
 }
 
-pub(super) fn glyph(actions: &BTreeSet<StepAction>) -> (char, Style) {
-    let mut actions = actions.iter();
-    match (actions.next(), actions.next()) {
-        (Some(StepAction::Create), None) => ('+', GOOD),
-        (Some(StepAction::Delete | StepAction::Withdraw), None) => ('-', BAD),
-        (Some(StepAction::Pin | StepAction::Adopt | StepAction::Forget), None) => ('^', CHANGED),
+/// What a step means to readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Mark {
+    Create,
+    Change,
+    Delete,
+    Repin,
+}
+
+impl Mark {
+    pub(super) fn of(step: &Step) -> Self {
+        match step.action {
+            // A label or a reference moves to a version that is there already.
+            StepAction::Update if step.content.is_none() && step.to.is_some() => Self::Repin,
+            action => Self::of_action(action),
+        }
+    }
+
+    pub(super) fn of_action(action: StepAction) -> Self {
+        match action {
+            StepAction::Create => Self::Create,
+            StepAction::Update => Self::Change,
+            StepAction::Delete | StepAction::Withdraw => Self::Delete,
+            StepAction::Pin | StepAction::Adopt | StepAction::Forget => Self::Repin,
+        }
+    }
+}
+
+pub(super) fn glyph(marks: &BTreeSet<Mark>) -> (char, Style) {
+    let mut marks = marks.iter();
+    match (marks.next(), marks.next()) {
+        (Some(Mark::Create), None) => ('+', GOOD),
+        (Some(Mark::Delete), None) => ('-', BAD),
+        (Some(Mark::Repin), None) => ('^', CHANGED),
         _ => ('~', CHANGED),
     }
 }
