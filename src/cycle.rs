@@ -221,7 +221,7 @@ fn make_plan(pass: &Pass<'_>, observed: &Observed, highest_elsewhere: u64) -> Re
         highest_elsewhere,
     };
     let plan = plan::plan(input);
-    let findings = plan::check(&plan, pass.desired, observed);
+    let findings = plan::check(&plan, Some(pass.desired), observed);
     if findings.is_empty() { Ok(plan) } else { Err(PassError::Wrong(findings)) }
 }
 

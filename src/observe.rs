@@ -14,6 +14,7 @@ use crate::model::compare::same_text;
 use crate::model::desired::{Adopt, Desired, Entry, FileDigest, Target};
 use crate::model::observed::{FileStanding, Observed, TargetState};
 use crate::model::release::{ContentDigest, Record, Runner, State, TargetId};
+use crate::model::retention::is_near_edge;
 use crate::record::host::{HostMemory, KnownSecret, TargetMemory};
 use crate::record::ledger::{self, LedgerError, Loaded};
 
@@ -93,7 +94,7 @@ pub async fn observe(request: &Request<'_>) -> Result<Seeing, Vec<ObserveError>>
     let unfinished: BTreeMap<_, _> = closer::ways_back(&observed);
     for (target, provider) in scope(request) {
         if let (Some(way), Some(state)) = (unfinished.get(&target.name), observed.targets.get_mut(&target.name)) {
-            if let Err(error) = closer::read_way(provider.as_ref(), state, way, true).await {
+            if let Err(error) = closer::look_back(provider.as_ref(), state, way).await {
                 errors.push(failed(target, provider, error));
             }
             continue;
@@ -195,7 +196,11 @@ async fn look_closer(
     closer::read_heads(request.memory, target, provider, state).await?;
     closer::read_file_pins(target, provider, state).await?;
     closer::read_doomed(request.desired, target, provider, state).await?;
-    if newest != Some(&request.desired.digest) || file == FileStanding::Behind || !state.ledger.holds.is_empty() {
+    if newest != Some(&request.desired.digest)
+        || file == FileStanding::Behind
+        || !state.ledger.holds.is_empty()
+        || state.capabilities.serving == Serving::Apart
+    {
         read_pinned(target, provider, state, file).await?;
     }
     Ok(())
@@ -276,7 +281,13 @@ async fn read_pinned(
     for (key, pin) in &state.ledger.pins {
         let Some(seen) = state.items.get(key) else { continue };
         let served = match seen {
-            Seen::Present(item) if item.version == pin.version => continue,
+            Seen::Present(item) if item.version == pin.version => {
+                if item.secret && is_near_edge(&state.ledger, &state.capabilities, key) {
+                    // It is to be put once more.
+                    requests.push(ReadRequest { key: key.clone(), version: Some(pin.version.clone()) });
+                }
+                continue;
+            }
             Seen::Present(item) => Some(item),
             Seen::Absent => None,
             Seen::Unreadable(_) => continue,

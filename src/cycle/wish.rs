@@ -149,6 +149,10 @@ pub async fn plan_only(pass: &WishPass<'_>, ask: &Ask) -> Result<WishPlan, WishE
             restore::plan(&wish, &observed)
         }
     };
+    let findings = crate::plan::check(&plan, None, &observed);
+    if !findings.is_empty() {
+        return Err(PassError::Wrong(findings).into());
+    }
     Ok(WishPlan { plan, observed, unreached: failures, memories })
 }
 

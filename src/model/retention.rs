@@ -97,3 +97,14 @@ fn remade_since(ledger: &Ledger, key: &Key, pin: &Pin) -> bool {
 pub fn number(version: &Version) -> u64 {
     version.id.parse().unwrap_or(0)
 }
+
+/// Versions before the end at which what is served is put again.
+const EDGE: u64 = 10;
+
+/// Tells whether what readers are led to is one of the oldest versions that the store still has: a put that needs its
+/// place is refused (SSM: ParameterMaxVersionLimitExceeded).
+pub fn is_near_edge(ledger: &Ledger, capabilities: &Capabilities, key: &Key) -> bool {
+    let (Serving::Apart, Some(kept)) = (capabilities.serving, capabilities.versions_kept) else { return false };
+    let (Some(pin), Some(newest)) = (ledger.pins.get(key), newest_known(ledger, key)) else { return false };
+    newest.saturating_sub(number(&pin.version)) + EDGE >= kept
+}

@@ -14,6 +14,7 @@ use crate::model::desired::{Desired, Target};
 use crate::model::hold::HeldContent;
 use crate::model::observed::{Found, Observed, Past, TargetState};
 use crate::model::release::CopyName;
+use crate::model::retention::is_near_edge;
 use crate::model::way::{self, Way};
 use crate::record::copies;
 use crate::record::host::{HostMemory, KnownSecret, TargetMemory};
@@ -78,9 +79,10 @@ pub(super) async fn read_heads(
     };
     let pinned = |key: &Key, item: &Item| state.ledger.pins.get(key).is_some_and(|pin| pin.version == item.version);
     let apart = state.capabilities.serving == Serving::Apart;
+    let edge = |key: &Key| is_near_edge(&state.ledger, &state.capabilities, key);
     let matters = |key: &&Key| match state.items.get(*key) {
         Some(Seen::Present(item)) => {
-            !is_same(key, item) || (apart && !pinned(key, item)) || (apart && describes(target, key))
+            !is_same(key, item) || (apart && !pinned(key, item)) || (apart && describes(target, key)) || edge(key)
         }
         Some(Seen::Absent) => target.entries.contains_key(*key) || state.ledger.pins.contains_key(*key),
         _ => false,
@@ -251,6 +253,26 @@ fn keep_past(state: &mut TargetState, request: ReadRequest, read: Option<ReadVal
 /// Lists the ways back that some run left unfinished.
 pub(super) fn ways_back(observed: &Observed) -> BTreeMap<TargetName, Way> {
     way::unfinished_ways(observed)
+}
+
+/// Looks at what the rest of an unfinished way back touches, and finds the past contents that it needs.
+pub(super) async fn look_back(provider: &dyn Provider, state: &mut TargetState, way: &Way) -> Result<(), LedgerError> {
+    let mut keys: BTreeSet<Key> = way.changes.keys().cloned().collect();
+    let together = state.capabilities.serving == Serving::Together;
+    if together {
+        // What is not changed has to be in the next set too.
+        keys.extend(state.ledger.pins.keys().cloned());
+        let keys = keys.iter().cloned().collect();
+        state.heads = provider.observe(Observe { keys, view: View::Newest, ..Observe::default() }).await?.items;
+    }
+    let unseen: Vec<Key> = keys.into_iter().filter(|key| !state.items.contains_key(key)).collect();
+    if !unseen.is_empty() || together {
+        let seen = provider.observe(Observe { keys: unseen, ..Observe::default() }).await?;
+        state.items.extend(seen.items);
+        state.reference = seen.reference;
+    }
+    state.native.extend(way.changes.keys().map(|key| (key.clone(), provider.native_name(key))));
+    read_way(provider, state, way, true).await
 }
 
 /// Finds the past contents that a way back needs. Where nothing is to be put it is enough that they are there, and

@@ -153,17 +153,7 @@ pub async fn observe_unfinished(providers: &Providers, observed: &mut Observed) 
     for (name, way) in way::unfinished_ways(observed) {
         let (Some(provider), Some(state)) = (providers.get(&name), observed.targets.get_mut(&name)) else { continue };
         let failed = |error: LedgerError| ObserveError { target: name.clone(), endpoint: provider.endpoint(), error };
-        let mut keys: Vec<Key> = way.changes.keys().cloned().collect();
-        if state.capabilities.serving == Serving::Together {
-            keys.extend(state.ledger.pins.keys().cloned());
-            let staged = provider.observe(Observe { keys: keys.clone(), view: View::Newest, ..Observe::default() });
-            state.heads = staged.await.map_err(|error| failed(error.into()))?.items;
-        }
-        let seen = provider.observe(Observe { keys, ..Observe::default() }).await;
-        let seen = seen.map_err(|error| failed(error.into()))?;
-        state.native.extend(seen.items.keys().map(|key| (key.clone(), provider.native_name(key))));
-        (state.items, state.reference) = (seen.items, seen.reference);
-        closer::read_way(provider.as_ref(), state, &way, true).await.map_err(failed)?;
+        closer::look_back(provider.as_ref(), state, &way).await.map_err(failed)?;
     }
     Ok(())
 }

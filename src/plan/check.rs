@@ -24,7 +24,9 @@ pub struct Finding {
 }
 
 /// Lists what a plan must not do and does.
-pub fn check(plan: &Plan, desired: &Desired, observed: &Observed) -> Vec<Finding> {
+pub fn check(plan: &Plan, desired: Option<&Desired>, observed: &Observed) -> Vec<Finding> {
+    // Where an operator has a wish the file does not count.
+    let desired = desired.filter(|_| !plan.is_wish());
     let mut findings = Vec::new();
     for (name, target) in &plan.targets {
         let finding = |key: &str, what| Finding { target: name.clone(), key: key.to_owned(), what };
@@ -37,11 +39,13 @@ pub fn check(plan: &Plan, desired: &Desired, observed: &Observed) -> Vec<Finding
             if !seen_keys.insert(&step.key) {
                 findings.push(finding(step.key.as_str(), "it has two steps"));
             }
-            let wanted = desired.targets.get(name).is_some_and(|target| target.entries.contains_key(&step.key));
+            let wanted = desired
+                .and_then(|desired| desired.targets.get(name))
+                .is_some_and(|target| target.entries.contains_key(&step.key));
             let wrong = step_faults(step, state, target, wanted, plan.file == FileStanding::Behind);
             findings.extend(wrong.into_iter().map(|what| finding(step.key.as_str(), what)));
         }
-        if plan.release.is_none() && target.steps.iter().any(|step| !step.repair) {
+        if plan.release.is_none() && !plan.is_wish() && target.steps.iter().any(|step| !step.repair) {
             findings.push(finding("", "something is released without a release"));
         }
     }

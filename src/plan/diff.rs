@@ -16,10 +16,12 @@ const CONTEXT: usize = 16;
 /// The most changes listed for one value.
 const LISTED: usize = 20;
 
-/// Lists what an entry changes about an item. A secret shows only that it differs.
-pub(super) fn changes(entry: &Entry, item: &Item, content_types: bool) -> Vec<Change> {
+/// Lists what an entry changes about an item. A secret shows only that it differs, unless it is known to be the same.
+pub(super) fn changes(entry: &Entry, item: &Item, content_types: bool, same_secret: bool) -> Vec<Change> {
     let mut changes = Vec::new();
-    if entry.value.is_secret() || item.secret {
+    if entry.value.is_secret() && item.secret && same_secret {
+        // Only what is said about it changes.
+    } else if entry.value.is_secret() || item.secret {
         changes.push(Change { path: "value".to_owned(), from: None, to: None });
         if entry.value.is_secret() != item.secret {
             let name = |secret: bool| Some(if secret { "SecureString" } else { "String" }.to_owned());

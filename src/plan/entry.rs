@@ -39,6 +39,8 @@ pub(super) struct KeyView<'a> {
     /// Whether the frozen set that the ledger names can be served again as it is.
     pub(super) set_is_there: bool,
     pub(super) content_types: bool,
+    /// Whether what is served is so old among its versions that the store soon takes no put any more.
+    pub(super) near_edge: bool,
     /// Whether the store answers descriptions.
     pub(super) describes: bool,
     /// Whether the file lets go of it.
@@ -69,6 +71,17 @@ pub(super) fn decide(view: &KeyView<'_>) -> Decision {
         Some(Seen::Unreadable(why)) => return view.unreadable(why),
         None => return view.unreadable("it was not looked at"),
     };
+    match decide_content(view, item) {
+        // It stays as it is, and would soon stand in the way of every put.
+        Decision::Unchanged if view.near_edge => view.renew(item),
+        Decision::Held(instead) if view.near_edge && matches!(*instead, Decision::Unchanged) => {
+            Decision::Held(Box::new(view.renew(item)))
+        }
+        decision => decision,
+    }
+}
+
+fn decide_content(view: &KeyView<'_>, item: Option<&Item>) -> Decision {
     if let Some(Seen::Unreadable(why)) = view.head {
         return view.unreadable(why);
     }
@@ -335,6 +348,32 @@ impl KeyView<'_> {
         decision
     }
 
+    /// Puts what is served once more and serves that: a version that readers are led to is never dropped by the store,
+    /// which refuses the put that would need its place.
+    fn renew(&self, item: Option<&Item>) -> Decision {
+        let (Some(pin), Some(item), Some(head)) = (self.pin, item, self.head.and_then(Seen::item)) else {
+            return Decision::Unchanged;
+        };
+        let content = match (self.pinned, &item.value) {
+            (Some(Some(read)), _) => content_read(read, Some(item)),
+            (_, Some(value)) => Content {
+                value: Value::Plain(value.clone()),
+                content_type: item.content_type.clone(),
+                tags: item.tags.clone().unwrap_or_default(),
+                description: item.description.clone(),
+                tier: None,
+            },
+            _ => return Decision::Unchanged,
+        };
+        let mut decision = self.step(StepAction::Update, Reason::Renewed, Some(item), Some(content), true, Vec::new());
+        if let Decision::Step(step) = &mut decision {
+            step.base = Some(head.version.clone());
+            step.digest = pin.content.clone();
+            step.restores = Some(pin.origin.clone());
+        }
+        decision
+    }
+
     /// Serves what the pin names once more, without a put.
     fn serve_again(&self, pin: &Pin, item: Option<&Item>, reason: Reason) -> Decision {
         let action = if item.is_some() { StepAction::Update } else { StepAction::Create };
@@ -357,7 +396,7 @@ impl KeyView<'_> {
                 hint: "Keep secret: true, or drop the entry, let it be pruned and add it again.".to_owned(),
             }));
         }
-        let changes = diff::changes(entry, item, self.content_types);
+        let changes = diff::changes(entry, item, self.content_types, self.secret_matches == Some(true));
         let content = content(entry, Some(item));
         let mut decision = self.step(StepAction::Update, reason, Some(item), Some(content), repair, changes);
         self.note_origin(&mut decision, repair);

@@ -31,6 +31,7 @@ use crate::model::plan::{
     Block, BlockKind, Cost, Drifted, Held, Plan, PlannedRelease, Reason, SetPlan, Step, StepAction, TargetPlan,
 };
 use crate::model::release::{Cause, Ledger, Pin, Record, TargetId};
+use crate::model::retention::is_near_edge;
 
 /// Everything that a plan depends on.
 #[derive(Debug, Clone, Copy)]
@@ -138,6 +139,7 @@ fn plan_target(
             serving: state.capabilities.serving,
             set_is_there,
             content_types: state.capabilities.content_types,
+            near_edge: is_near_edge(&ledger, &state.capabilities, &key),
             describes: state.capabilities.describes,
             forgotten: forgotten.is_match(key.as_str()),
         };

@@ -69,10 +69,15 @@ impl World {
 
     /// The part of a file before its entries, for both targets.
     pub(crate) fn head(&self) -> String {
+        self.head_served("latest", "key-values")
+    }
+
+    /// The part of a file before its entries, with how readers meet each target.
+    pub(crate) fn head_served(&self, aws: &str, azure: &str) -> String {
         format!(
             "version: 1\nname: test\ntargets:\n  aws-eu:\n    provider: aws-ssm\n    account: \"{ACCOUNT}\"\n    \
-             region: eu-west-1\n    prefix: /ai/test\n    kms_key: alias/ai-config\n    endpoint_url: {}\n  azure:\n    \
-             provider: azure-app-configuration\n    endpoint: {}\n    prefix: test\n    label: prod\n    \
+             region: eu-west-1\n    prefix: /ai/test\n    kms_key: alias/ai-config\n    serve: {aws}\n    endpoint_url: {}\n  azure:\n    \
+             provider: azure-app-configuration\n    endpoint: {}\n    prefix: test\n    label: prod\n    serve: {azure}\n    \
              connection_string: {{ env: AZURE_CONNECTION }}\n",
             self.emulator.aws_endpoint(),
             self.emulator.azure_endpoint(),
