@@ -1,12 +1,15 @@
 //! How a configuration stands: what each target serves, whether that is what it should serve, and what is left to do.
 //! Pure: the command looks, this concludes.
 
+mod holds;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use repin_provider::{Key, Seen, TargetName, Version};
 
-use crate::model::desired::FileDigest;
+pub use self::holds::{HeldKey, HoldKind, alike};
+use crate::model::desired::{Desired, FileDigest};
 use crate::model::observed::FileStanding;
 use crate::model::plan::Drifted;
 use crate::model::release::{Cause, Header, Ledger, Record, State, TargetId};
@@ -56,7 +59,8 @@ pub enum Sync {
 pub struct TargetStatus {
     /// The file's name for it.
     pub target: TargetName,
-    /// The newest release that it serves wholly; as last seen where it was not reached, `None` before the first.
+    /// The newest release that it serves wholly, or the one that this brought back; as last seen where it was not
+    /// reached, `None` before the first.
     pub release: Option<u64>,
     /// The release that it does not serve wholly yet.
     pub pending: Option<u64>,
@@ -77,8 +81,12 @@ pub struct TargetStatus {
 pub struct Status {
     /// The newest release.
     pub newest: Option<Header>,
-    /// The release before it.
+    /// The release whose content was served before it.
     pub previous: Option<u64>,
+    /// The release whose content it stands for: itself, or the one that it brought back.
+    pub effective: Option<u64>,
+    /// What is held.
+    pub holds: Vec<HeldKey>,
     /// This host's file.
     pub file: File,
     /// By target.
@@ -95,6 +103,8 @@ pub enum Word {
     Empty,
     /// A release is not served everywhere.
     Partial,
+    /// Something is held that the file asks for, or by hand.
+    Held,
     /// Something serves another version than its pin.
     Drifted,
     /// A target could not be seen.
@@ -106,13 +116,19 @@ pub enum Word {
 }
 
 impl Status {
-    /// Concludes from what was seen. `file` is the digest of this host's file, `None` where it is invalid;
-    /// `newest_here` what that was when it was last the newest or about to be.
-    pub fn new(looks: Vec<Look>, file: Option<&FileDigest>, newest_here: &[FileDigest]) -> Self {
+    /// Concludes from what was seen. `asks` is what this host's file asks for, `None` where it is invalid;
+    /// `newest_here` the digests that it had when it was last the newest or about to be.
+    pub fn new(looks: Vec<Look>, asks: Option<&Desired>, newest_here: &[FileDigest]) -> Self {
+        let holds = holds::held(&looks, asks);
+        Self::with(looks, holds, asks.map(|desired| &desired.digest), newest_here)
+    }
+
+    fn with(looks: Vec<Look>, holds: Vec<HeldKey>, file: Option<&FileDigest>, newest_here: &[FileDigest]) -> Self {
         let releases = releases(&looks);
-        let mut newest_first = releases.values().rev();
-        let newest = newest_first.next().cloned();
-        let previous = newest_first.next().and_then(|header| header.release);
+        let newest = releases.values().next_back().cloned();
+        let stands_for = newest.as_ref().and_then(|header| Some(effective(&releases, header.release?)));
+        let before = newest.as_ref().and_then(|header| releases.range(..header.release?).next_back());
+        let previous = before.map(|(number, _)| effective(&releases, *number));
         let file = match file {
             Some(digest) => {
                 let ledgers = looks.iter().filter_map(|look| look.ledger.as_ref());
@@ -123,7 +139,12 @@ impl Status {
             None => File::Invalid,
         };
         let targets = looks.into_iter().map(|look| TargetStatus::new(look, &releases)).collect();
-        Self { newest, previous, file, targets }
+        Self { newest, previous, effective: stands_for, holds, file, targets }
+    }
+
+    /// Tells whether this host's file asks for what holds forbid.
+    pub fn file_is_held(&self) -> bool {
+        self.holds.iter().any(|held| held.blocks == Some(true))
     }
 
     /// Returns what is worth saying first, gravest first; never empty.
@@ -131,6 +152,7 @@ impl Status {
         let any = |test: fn(&TargetStatus) -> bool| self.targets.iter().any(test);
         let said = [
             (Word::Partial, any(|target| target.pending.is_some())),
+            (Word::Held, self.holds.iter().any(HeldKey::counts)),
             (Word::Drifted, any(|target| !target.drift.is_empty())),
             (Word::Unreachable, any(|target| target.failure.is_some() || target.sync == Sync::Unknown)),
             (Word::Behind, matches!(self.file, File::Stands(FileStanding::Behind, _))),
@@ -160,9 +182,8 @@ fn releases(looks: &[Look]) -> BTreeMap<u64, Header> {
 impl TargetStatus {
     fn new(look: Look, releases: &BTreeMap<u64, Header>) -> Self {
         let pending = look.ledger.as_ref().and_then(|ledger| pending(&look.id, ledger, releases));
-        let served = |number: &&u64| pending.is_none_or(|pending| **number < pending);
-        // A release that did not concern this target is served by it all the same.
-        let release = look.ledger.as_ref().and_then(|_| releases.keys().rev().find(served).copied());
+        let before = pending.map_or(u64::MAX, |pending| pending.saturating_sub(1));
+        let release = look.ledger.as_ref().and_then(|_| served(&look.id, releases, before));
         let drift = match (&look.ledger, &look.items) {
             (Some(ledger), Some(items)) => drift(ledger, items),
             _ => Vec::new(),
@@ -183,12 +204,42 @@ impl TargetStatus {
     }
 }
 
-/// Returns the oldest release that this target is to serve and does not wholly.
+/// Returns the release whose content a target serves where it serves all releases up to one. A release of a changed file
+/// that did not concern it is served by it all the same; a rollback or a pin that did not is none of its own.
+fn served(id: &TargetId, releases: &BTreeMap<u64, Header>, up_to: u64) -> Option<u64> {
+    let concerns = |header: &Header| header.cause == Cause::Reconcile || header.targets.contains_key(id);
+    let mut up_to = up_to;
+    loop {
+        let (number, header) = releases.range(..=up_to).rev().find(|(_, header)| concerns(header))?;
+        match brings_back(header) {
+            // What is brought back is older each time.
+            Some(restored) if restored < *number => up_to = restored,
+            _ => return Some(*number),
+        }
+    }
+}
+
+/// Returns the release whose content a release stands for, followed to its end.
+fn effective(releases: &BTreeMap<u64, Header>, release: u64) -> u64 {
+    let mut number = release;
+    while let Some(restored) = releases.get(&number).and_then(brings_back).filter(|restored| *restored < number) {
+        number = restored;
+    }
+    number
+}
+
+/// Returns the release that one brought back as a whole.
+fn brings_back(header: &Header) -> Option<u64> {
+    header.restores.filter(|_| header.keys.is_none())
+}
+
+/// Returns the oldest release that this target is to serve and does not wholly. One that it never heard of and that is
+/// older than what it has made since was decided about anew.
 fn pending(id: &TargetId, ledger: &Ledger, releases: &BTreeMap<u64, Header>) -> Option<u64> {
     let own: BTreeMap<_, _> = ledger.records.iter().map(|record| (&record.header.nonce, record.state)).collect();
     let is_pending = |header: &Header| match own.get(&header.nonce) {
         Some(state) => state.is_open(),
-        None => header.targets.contains_key(id),
+        None => header.targets.contains_key(id) && header.release > Some(ledger.highest_release()),
     };
     releases.iter().find(|(_, header)| is_pending(header)).map(|(number, _)| *number)
 }
@@ -220,7 +271,8 @@ pub fn describe(header: &Header, previous: Option<u64>) -> String {
     match (header.cause, header.restores, header.release) {
         (Cause::Rollback, Some(restores), _) => {
             let from = previous.map(|previous| format!("{previous} ")).unwrap_or_default();
-            format!("rollback {from}-> {restores}")
+            let keys = header.keys.as_ref().map(|glob| format!(" of {glob}")).unwrap_or_default();
+            format!("rollback{keys} {from}-> {restores}")
         }
         (cause, _, Some(release)) => format!("release {release}, {cause}"),
         (cause, _, None) => cause.to_string(),
@@ -311,7 +363,7 @@ mod tests {
         let both = record(1, 1, &["aws", "azure"], State::Done, true);
         let only = record(2, 2, &["aws"], State::Done, true);
         let looks = vec![look("aws", vec![both.clone(), only], Some("2")), look("azure", vec![both], Some("1"))];
-        let status = Status::new(looks, Some(&FileDigest("d2".into())), &[]);
+        let status = Status::with(looks, Vec::new(), Some(&FileDigest("d2".into())), &[]);
         assert_eq!(summary(&status), [(Some(2), Sync::Synced), (Some(2), Sync::Synced)]);
         assert_eq!(status.verdict(), [Word::Ok]);
         assert_eq!(status.file, File::Stands(FileStanding::Current, Some(2)));
@@ -326,7 +378,7 @@ mod tests {
         {
             let looks =
                 vec![look("aws", vec![first.clone(), done.clone()], Some("2")), look("azure", lagging, Some("1"))];
-            let status = Status::new(looks, None, &[]);
+            let status = Status::with(looks, Vec::new(), None, &[]);
             assert_eq!(summary(&status), [(Some(2), Sync::Synced), (Some(1), Sync::Pending)]);
             assert_eq!(status.verdict(), [Word::Partial]);
         }
@@ -336,8 +388,12 @@ mod tests {
     fn drift_is_what_serves_another_version_or_none() {
         let done = record(1, 1, &["aws"], State::Done, true);
         for served in [Some("7"), None] {
-            let status =
-                Status::new(vec![look("aws", vec![done.clone()], served)], Some(&FileDigest("d1".into())), &[]);
+            let status = Status::with(
+                vec![look("aws", vec![done.clone()], served)],
+                Vec::new(),
+                Some(&FileDigest("d1".into())),
+                &[],
+            );
             assert_eq!(summary(&status), [(Some(1), Sync::Drifted)]);
             assert_eq!(status.verdict(), [Word::Drifted]);
         }
@@ -348,18 +404,18 @@ mod tests {
         let mut gone = look("aws", vec![record(1, 1, &["aws"], State::Done, true)], Some("1"));
         gone.items = None;
         gone.failure = Some("unreachable");
-        let status = Status::new(vec![gone], Some(&FileDigest("d1".into())), &[]);
+        let status = Status::with(vec![gone], Vec::new(), Some(&FileDigest("d1".into())), &[]);
         assert_eq!(summary(&status), [(Some(1), Sync::Unknown)]);
         assert_eq!(status.verdict(), [Word::Unreachable]);
         let mut never = look("aws", Vec::new(), None);
         (never.ledger, never.items) = (None, None);
-        assert_eq!(summary(&Status::new(vec![never], None, &[])), [(None, Sync::Unknown)]);
+        assert_eq!(summary(&Status::with(vec![never], Vec::new(), None, &[])), [(None, Sync::Unknown)]);
     }
 
     #[test]
     fn an_abandoned_release_is_none() {
         let looks = vec![look("aws", vec![record(1, 1, &["aws"], State::Abandoned, false)], None)];
-        let status = Status::new(looks, Some(&FileDigest("d1".into())), &[]);
+        let status = Status::with(looks, Vec::new(), Some(&FileDigest("d1".into())), &[]);
         assert_eq!((status.newest.is_none(), status.verdict()), (true, vec![Word::Empty]));
     }
 
@@ -369,7 +425,7 @@ mod tests {
         let verdict = |digest: &str, here: Option<&str>| {
             let here: Vec<_> = here.map(|digest| FileDigest(digest.into())).into_iter().collect();
             let looks = vec![look("aws", records.clone(), Some("2"))];
-            Status::new(looks, Some(&FileDigest(digest.into())), &here).verdict()
+            Status::with(looks, Vec::new(), Some(&FileDigest(digest.into())), &here).verdict()
         };
         assert_eq!(verdict("d1", None), [Word::Behind]);
         assert_eq!(verdict("d1", Some("d2")), [Word::Changed]);

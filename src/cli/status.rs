@@ -42,8 +42,7 @@ pub(super) async fn run(common: &Common, args: &StatusArgs, printer: &Printer) -
     }
     // A broken entry must not keep the status from being shown.
     let desired = session::load(common).ok();
-    let digest = desired.as_ref().map(|desired| &desired.digest);
-    let status = Status::new(looks, digest, &memory.newest_files());
+    let status = Status::new(looks, desired.as_ref(), &memory.newest_files());
     let (name, now) = (identity.name.as_str(), (session.host.now)());
     printer.result(|| text::status(name, &status, now), || json::status(name, &status, &troubles));
     troubles.iter().for_each(|(_, trouble)| printer.note(text::trouble(trouble).trim_end()));

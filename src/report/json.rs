@@ -15,7 +15,7 @@ use crate::model::observed::FileStanding;
 use crate::model::outcome::{Outcome, StepOutcome, StepResult};
 use crate::model::plan::{Drifted, Held, Plan, Step, StepAction};
 use crate::model::release::{RowAction, State};
-use crate::status::{File, Status};
+use crate::status::{File, HeldKey, HoldKind, Status};
 
 /// The version of this output.
 pub const FORMAT: u32 = 1;
@@ -73,15 +73,7 @@ fn held(held: &Held) -> Value {
 }
 
 fn hold(hold: &Hold) -> Value {
-    json!({ "kind": hold_kind(hold), "since_release": hold.since, "reason": hold.reason })
-}
-
-fn hold_kind(hold: &Hold) -> &'static str {
-    match (hold.pinned, hold.by_hand) {
-        (true, _) => "pin",
-        (false, true) => "hand",
-        (false, false) => "rollback",
-    }
+    json!({ "kind": HoldKind::of(hold), "since_release": hold.since, "reason": hold.reason })
 }
 
 /// Describes what an operator's wish would do. `unreached` says what keeps targets from being looked at.
@@ -317,12 +309,32 @@ pub fn status(name: &str, status: &Status, troubles: &[(TargetName, Trouble)]) -
         "name": name,
         "verdict": status.verdict(),
         "release": status.newest.as_ref().and_then(|header| header.release),
-        "file": match status.file {
-            File::Stands(file, _) => Some(standing(file)),
-            File::Invalid => None,
-        },
+        "restores": status.newest.as_ref().and_then(|header| header.restores),
+        "file": file_word(status),
         "targets": targets.collect::<Vec<_>>(),
-        "holds": [],
+        "holds": status.holds.iter().map(held_key).collect::<Vec<_>>(),
+    })
+}
+
+fn file_word(status: &Status) -> Option<&'static str> {
+    match status.file {
+        File::Invalid => None,
+        // It releases nothing, whatever is held.
+        File::Stands(FileStanding::Behind, _) => Some(standing(FileStanding::Behind)),
+        File::Stands(..) if status.file_is_held() => Some("held"),
+        File::Stands(file, _) => Some(standing(file)),
+    }
+}
+
+fn held_key(held: &HeldKey) -> Value {
+    json!({
+        "key": held.key,
+        "since_release": held.since,
+        "reason": held.reason,
+        "kind": held.kind,
+        "targets": held.targets,
+        "blocks": held.blocks,
+        "asks_for": held.asks_for,
     })
 }
 

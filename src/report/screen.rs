@@ -1,12 +1,18 @@
 //! The screen of `repin status`: verdict first, then the targets, then what is next.
 
+use std::collections::BTreeSet;
+
 use anstyle::Style;
 use jiff::Timestamp;
+use repin_provider::Key;
 
 use super::table::{Cell, columns};
-use super::words::{BAD, CHANGED, FAINT, GOOD, STRONG, ago, clock, counted, health, line, short, styled};
+use super::words::{
+    BAD, CHANGED, FAINT, GOOD, STRONG, ago, clock, counted, health, line, listed, named, short, styled,
+};
 use crate::model::observed::FileStanding;
-use crate::status::{self, File, Status, Sync, TargetStatus, Word};
+use crate::model::plan::Drifted;
+use crate::status::{self, File, HeldKey, HoldKind, Status, Sync, TargetStatus, Word, alike};
 
 /// The most drifted keys that are listed for one target.
 const LISTED: usize = 10;
@@ -16,15 +22,63 @@ pub fn status(name: &str, status: &Status, now: Timestamp) -> String {
     let mut out = String::new();
     line(&mut out, &verdict(name, status, now));
     targets(&mut out, status, now);
+    labelled(&mut out, "held", &held(status));
     for target in &status.targets {
-        drift(&mut out, target);
+        labelled(&mut out, "drift", &drift(target));
     }
-    for (n, next) in next(status).iter().enumerate() {
-        let label = if n == 0 { "next" } else { "" };
-        line(&mut out, &format!("{}  {next}", styled(FAINT, &format!("{label:<6}"))));
-    }
-    line(&mut out, &format!("{}  {}", styled(FAINT, "file  "), file(status)));
+    labelled(&mut out, "next", &next(status));
+    labelled(&mut out, "file", &[file(status)]);
     out
+}
+
+/// Writes lines with what they are about before the first.
+fn labelled(out: &mut String, label: &str, lines: &[String]) {
+    for (n, text) in lines.iter().enumerate() {
+        let label = if n == 0 { label } else { "" };
+        line(out, &format!("{}  {text}", styled(FAINT, &format!("{label:<6}"))));
+    }
+}
+
+/// Says what is held, and what the file has to do with it.
+fn held(status: &Status) -> Vec<String> {
+    let group = |(held, keys): &(&HeldKey, Vec<&Key>)| {
+        let keys = named(keys.iter().copied());
+        let since = held.since;
+        let why = held.reason.as_ref().map(|reason| format!(" {reason:?}")).unwrap_or_default();
+        match (held.kind, held.blocks, held.asks_for) {
+            (HoldKind::Pin, ..) => format!("{keys}: pinned on {} since release {since}{why}", targets_of(held)),
+            (HoldKind::Hand, ..) => format!("{keys}: by hand since release {since}{why}"),
+            (HoldKind::Rollback, Some(true), Some(had)) => format!("{keys}: the file still has {had}'s content"),
+            (HoldKind::Rollback, Some(true), None) => format!("{keys}: the file still has what was taken back"),
+            (HoldKind::Rollback, Some(false), _) => format!("{keys}: the file asks for what is not held"),
+            (HoldKind::Rollback, None, _) => format!("{keys}: what release {since} took back may not come back"),
+        }
+    };
+    alike(&status.holds).iter().map(group).collect()
+}
+
+fn targets_of(held: &HeldKey) -> String {
+    listed(&held.targets.iter().map(|target| target.as_str()).collect::<Vec<_>>())
+}
+
+/// Says how holds end.
+fn ways_out(status: &Status) -> Vec<String> {
+    let of = |kind| status.holds.iter().filter(move |held| held.kind == kind && held.counts());
+    let mut ways = Vec::new();
+    let releases: BTreeSet<_> = of(HoldKind::Rollback).map(|held| held.asks_for).collect();
+    match (releases.len(), releases.first()) {
+        (0, _) => {}
+        (1, Some(Some(had))) => ways.push(format!("held: edit them, or repin resume --all (serves {had} again)")),
+        _ => ways.push("held: edit them, or repin resume --all (serves what the file asks for)".to_owned()),
+    }
+    if of(HoldKind::Hand).next().is_some() {
+        ways.push("held by hand: repin resume KEY lets the file's changes through".to_owned());
+    }
+    for held in of(HoldKind::Pin) {
+        let (key, targets) = (&held.key, &held.targets);
+        ways.extend(targets.iter().map(|target| format!("pinned: repin unpin {key} --target {target}")));
+    }
+    ways
 }
 
 fn verdict(name: &str, status: &Status, now: Timestamp) -> String {
@@ -46,6 +100,7 @@ fn word(word: Word) -> (&'static str, Style) {
     match word {
         Word::Ok => ("OK", GOOD),
         Word::Empty => ("NO RELEASE YET", CHANGED),
+        Word::Held => ("HELD", CHANGED),
         Word::Partial => ("PARTIAL", CHANGED),
         Word::Drifted => ("DRIFTED", CHANGED),
         Word::Unreachable => ("UNREACHABLE", BAD),
@@ -82,32 +137,25 @@ fn cells(target: &TargetStatus, now: Timestamp) -> Vec<Cell> {
     ]
 }
 
-/// Says it where it is easily overlooked: a target that serves an older release than the newest.
+/// Says it where it is easily overlooked: a target that serves another release than the newest says.
 fn still_serves(target: &TargetStatus, status: &Status) -> Option<String> {
-    let newest = status.newest.as_ref()?.release?;
+    let effective = status.effective?;
     let text = match (target.release, target.pending) {
-        (Some(release), Some(_)) if release < newest => format!("<- still serving {release}"),
+        (Some(release), Some(_)) if release != effective => format!("<- still serving {release}"),
         (Some(release), None) if target.sync == Sync::Unknown => format!("<- served {release} when last seen"),
         _ => return None,
     };
     Some(styled(CHANGED, &text))
 }
 
-fn drift(out: &mut String, target: &TargetStatus) {
-    for (n, drifted) in target.drift.iter().enumerate() {
-        let label = if n == 0 { "drift" } else { "" };
-        let text = match n {
-            LISTED => format!("and {} more on {}", target.drift.len() - LISTED, target.target),
-            _ => {
-                let served = drifted.served.as_ref().map_or("is gone".to_owned(), |v| format!("serves {}", short(v)));
-                format!("{} on {} {served}, should serve {}", drifted.key, target.target, short(&drifted.pin))
-            }
-        };
-        line(out, &format!("{}  {text}", styled(FAINT, &format!("{label:<6}"))));
-        if n == LISTED {
-            break;
-        }
-    }
+fn drift(target: &TargetStatus) -> Vec<String> {
+    let of = |drifted: &Drifted| {
+        let served = drifted.served.as_ref().map_or("is gone".to_owned(), |v| format!("serves {}", short(v)));
+        format!("{} on {} {served}, should serve {}", drifted.key, target.target, short(&drifted.pin))
+    };
+    let more = target.drift.len().saturating_sub(LISTED);
+    let rest = (more > 0).then(|| format!("and {more} more on {}", target.target));
+    target.drift.iter().take(LISTED).map(of).chain(rest).collect()
 }
 
 fn next(status: &Status) -> Vec<String> {
@@ -129,6 +177,7 @@ fn next(status: &Status) -> Vec<String> {
             }
         }
     }
+    next.extend(ways_out(status));
     match status.file {
         File::Stands(FileStanding::Changed, _) => next.push("repin plan shows what the file would change".to_owned()),
         File::Stands(FileStanding::Behind, _) => {

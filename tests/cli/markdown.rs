@@ -37,7 +37,7 @@ async fn a_plan_as_markdown() {
 
     </details>
 
-    Release 2: 2 create, 2 change, 2 delete; aws-eu 3 reads 5 writes, azure 2 reads 5 writes
+    Release 2: 2 create, 2 change, 2 delete; aws-eu 3 reads 6 writes, azure 2 reads 5 writes
     "#);
     assert!(!shown.stdout.contains(SENTINEL));
     world.run(&["history", "-o", "markdown"]).await.expect(64);
