@@ -72,7 +72,8 @@ fn step_faults(step: &Step, state: &TargetState, target: &TargetPlan, wanted: bo
         || state.ledger.open().is_some_and(|record| record.rows.iter().any(|row| row.key == step.key));
     let looked = matches!(state.items.get(&step.key), Some(Seen::Present(_) | Seen::Absent));
     let removes = matches!(step.action, StepAction::Delete | StepAction::Withdraw);
-    fault(!looked, "it was not read");
+    // Letting go of something needs no look at it.
+    fault(!looked && step.action != StepAction::Forget, "it was not read");
     fault(step.action == StepAction::Create && item.is_some(), "it would be made although it is there");
     fault(step.action == StepAction::Update && item.is_none(), "it would be changed although it is not there");
     fault(removes && !owned, "it would be deleted although it is not owned");
