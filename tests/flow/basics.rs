@@ -134,6 +134,35 @@ async fn target_limits_a_pass_to_some_targets() {
     }
 }
 
+/// Tags are no part of a parameter's versions: they are made equal beside it, and the owner's stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn new_tags_alone_are_a_change() {
+    let world = World::new().await;
+    let key = "  k: { targets: [aws-eu], secret: true, value_from: { env: TEST_SECRET }, tags: {%} }\n";
+    let file = |tags: &str| {
+        let entries = format!("  a: {{ value: one, tags: {{{tags}}} }}\n{}", key.replace('%', tags));
+        world.entries(&entries);
+    };
+    file("team: ml, stage: one");
+    world.json(0, &["reconcile"]).await;
+    file("team: search, cost: c7");
+    let planned = world.json(0, &["plan"]).await;
+    assert_eq!(planned["summary"]["update"], 3, "{planned}");
+    let text = world.run(&["plan"]).await.expect(0).stdout;
+    assert!(text.contains("tags"), "{text}");
+    world.reset();
+    let report = world.json(0, &["reconcile"]).await;
+    assert_eq!((report["release"].as_u64(), steps(&report, "aws-eu").len()), (Some(2), 2), "{report}");
+    // One request each: `stage` goes, `cost` comes and `team` changes.
+    let sent = |operation| world.count("ssm", operation);
+    assert_eq!((sent("RemoveTagsFromResource"), sent("AddTagsToResource")), (2, 2));
+    let azure = world.served("azure", "a").await;
+    assert_eq!(azure["version"].as_str().map(str::is_empty), Some(false), "{azure}");
+    world.reset();
+    assert_eq!(world.json(0, &["reconcile"]).await["outcome"], "unchanged");
+    assert_eq!(world.writes(), 0);
+}
+
 /// Parameter Store does not answer descriptions with its values: the ledger tells what was released.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_description_alone_is_a_change() {
