@@ -193,7 +193,7 @@ async fn look_closer(
 ) -> Result<(), Error> {
     read_secrets(request.memory, target, provider, state, memory).await?;
     closer::read_held(request.memory, target, provider, state, memory).await?;
-    closer::read_heads(request.memory, target, provider, state).await?;
+    closer::read_heads(request.memory, target, provider, state, request.desired.policy.prune).await?;
     closer::read_file_pins(target, provider, state).await?;
     closer::read_doomed(request.desired, target, provider, state).await?;
     if newest != Some(&request.desired.digest)

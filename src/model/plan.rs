@@ -387,7 +387,8 @@ impl Plan {
         let mut summary = Summary { held: held.len() as u64, ..Summary::default() };
         for target in self.targets.values() {
             summary.unchanged += target.unchanged;
-            for step in &target.steps {
+            // What is only put once more changes for nobody, and is counted as unchanged.
+            for step in target.steps.iter().filter(|step| step.reason != Reason::Renewed) {
                 match step.action {
                     StepAction::Create => summary.create += 1,
                     StepAction::Update => summary.update += 1,

@@ -8,8 +8,7 @@ use repin_provider::{
     Error, Item, Key, Observe, Provider, ReadRequest, ReadValue, Seen, Serving, TargetName, Value, Version, View,
 };
 
-use super::holds;
-use crate::model::compare::same_shape;
+use crate::model::compare::content_digest;
 use crate::model::desired::{Desired, Target};
 use crate::model::hold::HeldContent;
 use crate::model::observed::{Found, Observed, Past, TargetState};
@@ -69,30 +68,17 @@ pub(super) async fn read_heads(
     target: &Target,
     provider: &dyn Provider,
     state: &mut TargetState,
+    prunes: bool,
 ) -> Result<(), Error> {
     if state.capabilities.serving == Serving::AtOnce {
         return Ok(());
     }
-    let is_same = |key: &Key, item: &Item| match target.entries.get(key) {
-        Some(entry) => holds(entry, item, key, state) && same_shape(entry, item, state.capabilities.content_types),
-        None => true,
-    };
-    let pinned = |key: &Key, item: &Item| state.ledger.pins.get(key).is_some_and(|pin| pin.version == item.version);
-    let apart = state.capabilities.serving == Serving::Apart;
-    let edge = |key: &Key| is_near_edge(&state.ledger, &state.capabilities, key);
-    let matters = |key: &&Key| match state.items.get(*key) {
-        Some(Seen::Present(item)) => {
-            !is_same(key, item) || (apart && !pinned(key, item)) || (apart && describes(target, key)) || edge(key)
-        }
-        Some(Seen::Absent) => target.entries.contains_key(*key) || state.ledger.pins.contains_key(*key),
-        _ => false,
-    };
-    let dropped = |key: &Key| !target.entries.contains_key(key) && state.ledger.pins.contains_key(key);
-    let mut keys: Vec<Key> = state.items.keys().filter(matters).cloned().collect();
-    if state.capabilities.serving == Serving::Together && (!keys.is_empty() || state.items.keys().any(dropped)) {
+    let stirred: Vec<Key> = state.items.keys().filter(|key| is_stirred(target, state, prunes, key)).cloned().collect();
+    let keys = match state.capabilities.serving {
         // The next set is made of everything that is staged.
-        keys = state.items.keys().cloned().collect();
-    }
+        Serving::Together if !stirred.is_empty() => state.items.keys().cloned().collect(),
+        _ => stirred,
+    };
     if keys.is_empty() {
         return Ok(());
     }
@@ -121,12 +107,40 @@ pub(super) async fn read_heads(
     Ok(())
 }
 
-/// A change of what is said about an item alone is known from the ledger only, and needs the newest version too.
-fn describes(target: &Target, key: &Key) -> bool {
-    let says = |entry: &crate::model::desired::Entry| {
-        entry.description.is_some() || entry.tags.is_some() || entry.tier.is_some()
+/// Tells whether a pass may have to put something for a key: unless what is served is the pin and the pin is what the
+/// file asks for, or may not have.
+fn is_stirred(target: &Target, state: &TargetState, prunes: bool, key: &Key) -> bool {
+    let served = match state.items.get(key) {
+        Some(Seen::Present(item)) => Some(item),
+        Some(Seen::Absent) => None,
+        Some(Seen::Unreadable(_)) | None => return false,
     };
-    target.entries.get(key).is_some_and(says)
+    let entry = target.entries.get(key);
+    let Some(pin) = state.ledger.pins.get(key) else {
+        let held = state.ledger.holds.get(key).is_some_and(|hold| hold.by_hand || hold.pinned);
+        return entry.is_some() && !held;
+    };
+    if served.is_none_or(|item| item.version != pin.version) {
+        return true;
+    }
+    if is_near_edge(&state.ledger, &state.capabilities, key) {
+        return true;
+    }
+    let asked = entry.map(content_digest);
+    let held = state.ledger.holds.get(key).is_some_and(|hold| {
+        let named = match &asked {
+            None => hold.contents.contains(&HeldContent::Absent),
+            Some(asked) if asked.names_value() => hold.contents.contains(&HeldContent::Plain(asked.core())),
+            Some(_) => state.held_secrets.get(key) == Some(&true),
+        };
+        hold.by_hand || hold.pinned || named
+    });
+    let same_secret =
+        entry.is_none_or(|entry| !entry.value.is_secret() || state.secret_matches.get(key) == Some(&true));
+    match &asked {
+        None => prunes && !held,
+        Some(_) => !held && (asked != pin.content || !same_secret),
+    }
 }
 
 /// Reads the owners of items that readers do not meet and the ledger does not know: they may be a dead run's.

@@ -130,7 +130,7 @@ impl KeyView<'_> {
         }
         let reason = if missing { Reason::Missing } else { Reason::New };
         match (self.head.and_then(Seen::item), self.pin) {
-            (Some(_), Some(pin)) if repair => self.serve_again(pin, None, reason),
+            (_, Some(pin)) if repair && self.can_serve_again() => self.serve_again(pin, None, reason),
             (Some(head), None) if !self.withdrawn => self.meet(entry, head),
             (Some(head), _) => self.put_over(entry, None, head, reason, false),
             (None, _) => {

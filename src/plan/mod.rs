@@ -207,7 +207,6 @@ fn stage(planned: &mut TargetPlan, state: &TargetState, ledger: &Ledger) {
         if head.is_some_and(|head| head.version == item.version) {
             continue;
         }
-        planned.unchanged = planned.unchanged.saturating_sub(1);
         planned.steps.push(again(key, pin, item, head, state));
     }
     let wanted = |key: &Key| {

@@ -172,7 +172,7 @@ fn go_back(
     if let Some((key, why)) = gone.first() {
         blocks.push(cannot_return(wish, name, state, ledger, key, why, gone.len()));
     }
-    planned.holds = holds(wish, name, ledger, &way);
+    planned.holds = holds(wish, name, state, ledger, &way);
     if planned.steps.iter().any(Step::writes) && caps.serving == Serving::Together {
         planned.reference = reference(state, ledger);
         match way.set {
@@ -360,7 +360,13 @@ fn cannot_return(
 
 /// Returns what becomes of holds. A hold carries everything that was released or attempted after the release that is
 /// brought back, and what the file asks for now, without what is brought back.
-fn holds(wish: &Wish<'_>, name: &TargetName, ledger: &Ledger, way: &Way) -> BTreeMap<Key, Option<Hold>> {
+fn holds(
+    wish: &Wish<'_>,
+    name: &TargetName,
+    state: &TargetState,
+    ledger: &Ledger,
+    way: &Way,
+) -> BTreeMap<Key, Option<Hold>> {
     let Goal::Release { release, .. } = &wish.goal else { return pinned(wish, ledger) };
     let mut changed = BTreeMap::new();
     let wanted = wish.goal.pins(ledger);
@@ -383,7 +389,13 @@ fn holds(wish: &Wish<'_>, name: &TargetName, ledger: &Ledger, way: &Way) -> BTre
                 Some(entry) if entry.value.is_secret() && entry.pin.is_none() => None,
                 Some(entry) => Some(HeldContent::Plain(content_digest(entry).core())),
             };
-            equals_file = asks.as_ref() == Some(&restored) || (asks.is_none() && !entries.contains_key(key));
+            let secret = entries.get(key).filter(|entry| entry.value.is_secret() && entry.pin.is_none());
+            let same_secret = secret.zip(then).is_some_and(|(entry, then)| match state.past(key, &then.version) {
+                Some(Found::Kept(Some(read))) => read.value.expose() == entry.value.expose(),
+                _ => false,
+            });
+            equals_file =
+                same_secret || asks.as_ref() == Some(&restored) || (asks.is_none() && !entries.contains_key(key));
             hold.contents.extend(asks);
         }
         hold.contents.remove(&restored);
