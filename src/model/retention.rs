@@ -1,5 +1,6 @@
 //! What can still be served again: by version numbers and by age, from the ledger alone, without asking the store.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -72,7 +73,10 @@ fn newest_known(ledger: &Ledger, key: &Key) -> Option<u64> {
     let rows = ledger.records.iter().rev().flat_map(|record| &record.rows).filter(|row| row.key == *key && row.applied);
     // Numbers start again after a delete.
     let since = rows.take_while(|row| row.action != RowAction::Delete);
-    since.filter_map(|row| row.to.as_ref().or(row.from.as_ref()).map(number)).max()
+    let made = since.filter_map(|row| row.to.as_ref().or(row.from.as_ref()).map(number));
+    // The rows of what was folded away are known no more, but what they came to is.
+    let left = ledger.pins.get(key).map(|pin| &pin.version).or(ledger.withdrawn.get(key)).map(number);
+    made.chain(left).max()
 }
 
 /// Returns when the store drops a version that is no longer served: counted from when it was written.
@@ -107,4 +111,192 @@ pub fn is_near_edge(ledger: &Ledger, capabilities: &Capabilities, key: &Key) -> 
     let (Serving::Apart, Some(kept)) = (capabilities.serving, capabilities.versions_kept) else { return false };
     let (Some(pin), Some(newest)) = (ledger.pins.get(key), newest_known(ledger, key)) else { return false };
     newest.saturating_sub(number(&pin.version)) + EDGE >= kept
+}
+
+/// What soon cannot be served again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// The oldest and the newest of the releases.
+    pub releases: (u64, u64),
+    /// A key of which they need a version that goes.
+    pub key: Key,
+    /// When that goes.
+    pub until: Until,
+}
+
+/// When a version goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// At this time.
+    Time(Timestamp),
+    /// After so many more changes of the key.
+    Changes(u64),
+}
+
+/// An end that is this near is warned of.
+const MARGIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// Returns what of the last `keep` releases can be served again now and soon cannot; `None` where nothing is that near.
+pub fn ending(ledger: &Ledger, capabilities: &Capabilities, now: Timestamp, keep: u32) -> Option<Ending> {
+    if capabilities.serving == Serving::Together {
+        // The sets of kept releases are kept.
+        return None;
+    }
+    let newest = newest_numbers(ledger);
+    let mut then = ledger.start();
+    let mut ends: Vec<(u64, Option<(Key, Until)>)> = Vec::new();
+    for record in ledger.records.iter().filter(|record| record.seq > ledger.base_seq) {
+        then.apply(record);
+        let Some(number) = record.header.release.filter(|_| record.state != State::Abandoned) else { continue };
+        let past = then.pins.iter().filter(|(key, pin)| {
+            ledger.pins.get(*key).is_none_or(|now| now.version != pin.version)
+                && !ledger.copies.contains(&CopyName::of(key, &pin.version))
+        });
+        let left = past.map(|(key, pin)| (key.clone(), left(capabilities, newest.get(key).copied(), pin, now)));
+        ends.push((number, left.min_by_key(|(_, until)| rank(*until)).and_then(|(k, until)| Some((k, until?)))));
+    }
+    let kept = ends.len().saturating_sub(keep as usize);
+    let near =
+        ends.into_iter().skip(kept).filter_map(|(number, end)| Some((number, end?))).filter(|(_, (_, until))| {
+            match until {
+                Until::Time(at) => *at > now && at.duration_since(now) <= MARGIN,
+                Until::Changes(n) => (1..=EDGE).contains(n),
+            }
+        });
+    let near: Vec<_> = near.collect();
+    let ((first, (key, until)), (last, _)) = (near.first()?, near.last()?);
+    Some(Ending { releases: (*first, *last), key: key.clone(), until: *until })
+}
+
+/// Orders ends by how near they are; what never ends comes last.
+fn rank(until: Option<Until>) -> (bool, i64) {
+    match until {
+        Some(Until::Time(at)) => (false, at.as_millisecond()),
+        Some(Until::Changes(n)) => (false, i64::try_from(n).unwrap_or(i64::MAX)),
+        None => (true, 0),
+    }
+}
+
+fn left(capabilities: &Capabilities, newest: Option<u64>, pin: &Pin, now: Timestamp) -> Option<Until> {
+    if let Some(kept) = capabilities.versions_kept {
+        let newest = newest?;
+        return Some(Until::Changes((number(&pin.version) + kept).saturating_sub(newest)));
+    }
+    let kept = SignedDuration::try_from(capabilities.versions_kept_for?).ok()?;
+    let until = pin.version.at?.checked_add(kept).ok()?;
+    Some(Until::Time(until.max(now.saturating_sub(MARGIN).unwrap_or(now))))
+}
+
+/// Returns the newest version number of every key since it was last deleted.
+fn newest_numbers(ledger: &Ledger) -> BTreeMap<&Key, u64> {
+    let mut newest = BTreeMap::new();
+    for (key, pin) in &ledger.pins {
+        newest.insert(key, number(&pin.version));
+    }
+    for row in ledger.records.iter().flat_map(|record| &record.rows).filter(|row| row.applied) {
+        match &row.to {
+            _ if row.action == RowAction::Delete => drop(newest.remove(&row.key)),
+            Some(version) => {
+                let known = newest.entry(&row.key).or_insert(0);
+                *known = (*known).max(number(version));
+            }
+            None => {}
+        }
+    }
+    newest
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use repin_provider::{Owner, TargetName};
+
+    use super::*;
+    use crate::model::release::{Cause, Header, Record, Row, Runner};
+
+    fn ledger(releases: u64, at: impl Fn(u64) -> Option<Timestamp>) -> Ledger {
+        let record = |n: u64| Record {
+            seq: n,
+            owner: Owner::parse("a").expect("valid"),
+            header: Header {
+                nonce: n.to_string(),
+                release: Some(n),
+                cause: Cause::Reconcile,
+                at: Timestamp::UNIX_EPOCH,
+                actor: "me".into(),
+                message: None,
+                file: None,
+                restores: None,
+                keys: None,
+                targets: BTreeMap::<_, TargetName>::new(),
+            },
+            state: State::Done,
+            runner: Runner { host: "h".into(), boot: String::new(), pid_namespace: String::new(), pid: 1, started: 1 },
+            rows: vec![Row {
+                key: Key::parse("k").expect("valid"),
+                action: RowAction::Update,
+                from: None,
+                to: Some(Version::new(n.to_string(), at(n))),
+                content: None,
+                restores: None,
+                applied: true,
+            }],
+            holds: BTreeMap::new(),
+            copies: Vec::new(),
+            serve: None,
+            set: None,
+            ended: None,
+        };
+        Ledger::new((1..=releases).map(record).collect(), None)
+    }
+
+    fn capabilities(kept: Option<u64>, age: Option<Duration>) -> Capabilities {
+        Capabilities {
+            provider: "simulated",
+            serving: Serving::AtOnce,
+            serve: "latest".to_owned(),
+            compare_and_swap: true,
+            secrets: false,
+            content_types: false,
+            describes: false,
+            dates_on_write: true,
+            read_batch: 10,
+            page: 10,
+            max_document: 4096,
+            versions_kept: kept,
+            versions_kept_for: age,
+            parallel_writes: 1,
+            rates: None,
+            settle: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn an_end_by_number_is_told_in_changes() {
+        let by_number = capabilities(Some(100), None);
+        let ending = |releases, keep| ending(&ledger(releases, |_| None), &by_number, Timestamp::UNIX_EPOCH, keep);
+        assert_eq!(ending(50, 100), None);
+        // Version 1 goes with the hundred and first.
+        let end = ending(95, 100).expect("near");
+        assert_eq!((end.releases, end.until), ((1, 5), Until::Changes(6)));
+        assert_eq!(ending(95, 20), None, "nobody needs it");
+        let end = ending(105, 100).expect("near");
+        assert_eq!((end.releases, end.until), ((6, 15), Until::Changes(1)), "what is gone is not going");
+    }
+
+    #[test]
+    fn an_end_by_age_is_told_as_a_time() {
+        let day = |n: i64| Timestamp::from_second(n * 86_400).expect("in range");
+        let by_age = capabilities(None, Some(Duration::from_secs(7 * 86_400)));
+        let made = ledger(3, |n| Some(day(n as i64)));
+        assert_eq!(ending(&made, &by_age, day(5), 20), None);
+        let end = ending(&made, &by_age, day(8).saturating_sub(SignedDuration::from_hours(2)).expect("in range"), 20);
+        assert_eq!(
+            end,
+            Some(Ending { releases: (1, 1), key: Key::parse("k").expect("valid"), until: Until::Time(day(8)) })
+        );
+        // The newest is served and does not go.
+        assert_eq!(ending(&made, &by_age, day(30), 20), None);
+    }
 }

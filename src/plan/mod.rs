@@ -31,7 +31,7 @@ use crate::model::plan::{
     Block, BlockKind, Cost, Drifted, Held, Plan, PlannedRelease, Reason, SetPlan, Step, StepAction, TargetPlan,
 };
 use crate::model::release::{Cause, Ledger, Pin, Record, TargetId};
-use crate::model::retention::is_near_edge;
+use crate::model::retention::{Until, ending, is_near_edge};
 
 /// Everything that a plan depends on.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +85,9 @@ fn plan_with(input: Input<'_>, standing: FileStanding, resumed: Option<&str>) ->
     }
     plan.release = planned_release(input, &plan, resumed);
     plan.notes = split_releases(&plan, input.observed);
+    if !plan.is_empty() {
+        plan.notes.extend(endings(input));
+    }
     brakes(input.desired, &mut plan);
     plan
 }
@@ -286,6 +289,25 @@ fn split_releases(plan: &Plan, observed: &Observed) -> Vec<String> {
         }
     }
     notes.into_iter().collect()
+}
+
+/// Says which kept releases soon cannot be served again.
+fn endings(input: Input<'_>) -> Vec<String> {
+    let keep = input.desired.policy.keep_releases;
+    let of = |(name, state): (&TargetName, &TargetState)| {
+        let end = ending(&state.ledger, &state.capabilities, state.at?, keep)?;
+        let which = match end.releases {
+            (first, last) if first == last => format!("release {first}"),
+            (first, last) => format!("releases {first} to {last}"),
+        };
+        let until = match end.until {
+            Until::Time(at) => format!("until {:.0}", at),
+            Until::Changes(1) => format!("before {} changes once more", end.key),
+            Until::Changes(n) => format!("for {n} more changes of {}", end.key),
+        };
+        Some(format!("{name} can serve {which} again only {until}: then it no longer keeps a version that it needs"))
+    };
+    input.observed.targets.iter().filter_map(of).collect()
 }
 
 /// Refuses to meet readers in another way than before: what they follow would not move with them.
