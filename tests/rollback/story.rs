@@ -1,19 +1,14 @@
 //! Three releases, back to the first, an edit of one entry, and on again: in every way that readers may be served.
 
+use repin_emulator::Options;
 use serde_json::Value;
 
-use crate::support::{World, steps};
-
-/// How readers meet each target.
-const FORMS: [(&str, &str); 4] = [
-    ("latest", "key-values"),
-    ("{ label: live }", "key-values"),
-    ("latest", "{ snapshot: release }"),
-    ("{ label: live }", "{ snapshot: release }"),
-];
+use crate::scene::{FORMS, Forms, Scene, keys, stepped};
+use crate::stores::Contents;
+use crate::support::steps;
 
 /// The entries of each release: a JSON value, a text, a secret on AWS, one that comes late and one that goes.
-fn entries(release: u8) -> String {
+pub(crate) fn entries(release: u8) -> String {
     let late = if release >= 2 { "  late: { value: here }\n" } else { "" };
     let early = if release < 3 { "  early: { value: still }\n" } else { "" };
     let tags = if release == 2 { ", tags: { team: b }" } else { ", tags: { team: a }" };
@@ -25,114 +20,81 @@ fn entries(release: u8) -> String {
     )
 }
 
-struct Story {
-    world: World,
-    forms: (&'static str, &'static str),
-    /// Whether each command runs on a host that remembers nothing.
-    forgetful: bool,
+/// Makes the three releases, and returns what readers meet after each.
+pub(crate) async fn three_releases(scene: &Scene) -> Vec<Contents> {
+    let mut releases = Vec::new();
+    for release in 1..=3 {
+        scene.secret(Some(&format!("key {release}")));
+        releases.push(scene.release(&entries(release)).await);
+    }
+    releases
 }
 
-impl Story {
-    async fn new(forms: (&'static str, &'static str), forgetful: bool) -> Self {
-        Self { world: World::new().await, forms, forgetful }
-    }
-
-    fn file(&self, entries: &str) {
-        let head = self.world.head_served(self.forms.0, self.forms.1);
-        self.world.write("repin.yaml", &format!("{head}entries:\n{entries}"));
-    }
-
-    async fn run(&self, code: i32, secret: &str, args: &[&str]) -> Value {
-        if self.forgetful {
-            self.world.lose_state();
-        }
-        let args = [args, &["-o", "json"]].concat();
-        let mut command = self.world.command(&args);
-        command.env("KEY", secret);
-        let output = command.output().await.expect("the program runs");
-        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        let told = format!("{:?} forgetful: {} {args:?}\n{stdout}\n{stderr}", self.forms, self.forgetful);
-        assert_eq!(output.status.code(), Some(code), "{told}");
-        serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {told}"))
-    }
-
-    /// Returns what both targets serve for every key, without versions.
-    async fn served(&self) -> Vec<(String, Value, Value)> {
-        let mut served = Vec::new();
-        for key in ["chat/config", "chat/prompt", "chat/key", "same", "late", "early"] {
-            let ran = self.world.run(&["get", key, "--reveal", "-o", "json"]).await;
-            let targets = if ran.code == 0 { ran.json()["targets"].clone() } else { Value::Null };
-            for target in targets.as_array().into_iter().flatten() {
-                let place = format!("{key} on {}", target["target"].as_str().expect("a name"));
-                served.push((place, target["value"].clone(), target["content_type"].clone()));
-            }
-        }
-        served
-    }
+/// Returns what readers meet of one key, or of those that begin so.
+pub(crate) fn of(contents: &Contents, key: &str) -> Contents {
+    let is_of = |place: &str| place.split_once(' ').is_some_and(|(_, found)| found.starts_with(key));
+    contents.iter().filter(|(place, _)| is_of(place)).map(|(place, held)| (place.clone(), held.clone())).collect()
 }
 
 /// Each release is recognised again by what it serves, in all four ways, with and without what the host remembers.
-async fn story(forms: (&'static str, &'static str), forgetful: bool) {
-    let story = Story::new(forms, forgetful).await;
+async fn story(forms: Forms, forgetful: bool) {
+    let scene = Scene::new(forms).await;
+    let mut hosts = 0;
+    let mut move_on = || {
+        if forgetful {
+            hosts += 1;
+            scene.at_host(&format!("host-{hosts}"));
+        }
+    };
     let mut releases = Vec::new();
     for release in 1..=3 {
-        story.file(&entries(release));
-        let report = story.run(0, &format!("key {release}"), &["reconcile"]).await;
-        assert_eq!(report["release"], u64::from(release));
-        releases.push(story.served().await);
+        move_on();
+        scene.secret(Some(&format!("key {release}")));
+        releases.push(scene.release(&entries(release)).await);
     }
     assert_ne!(releases[0], releases[2]);
 
-    let report = story.run(0, "key 3", &["rollback", "1", "-m", "refusals up"]).await;
+    move_on();
+    let report = scene.run(0, &["rollback", "1", "-m", "refusals up"]).await;
     assert_eq!((report["release"].as_u64(), report["outcome"].as_str()), (Some(4), Some("applied")), "{report}");
-    assert_eq!(story.served().await, releases[0], "{forms:?} forgetful: {forgetful}");
+    assert_eq!(scene.contents().await, releases[0], "{forms:?} forgetful: {forgetful}");
 
     // The daemon does not fight it.
     for _ in 0..2 {
-        story.world.reset();
-        let report = story.run(6, "key 3", &["reconcile"]).await;
-        assert_eq!(report["outcome"], "held", "{report}");
-        assert_eq!(story.world.writes(), 0, "{forms:?} forgetful: {forgetful}");
+        move_on();
+        assert_eq!(scene.at_rest(6).await["outcome"], "held");
     }
-    assert_eq!(story.served().await, releases[0]);
-    let status = story.run(0, "key 3", &["status"]).await;
-    assert_eq!(status["file"], "held", "{status}");
-    let held: Vec<_> =
-        status["holds"].as_array().expect("holds").iter().filter_map(|hold| hold["key"].as_str()).collect();
-    assert!(held.contains(&"chat/config") && held.contains(&"late") && !held.contains(&"same"), "{held:?}");
+    assert_eq!(scene.contents().await, releases[0]);
+    move_on();
+    assert_eq!(scene.run(0, &["status"]).await["file"], "held");
+    assert_eq!(scene.held().await, keys(["chat/config", "chat/key", "chat/prompt", "early", "late"]));
 
     // Twice is once.
-    story.world.reset();
-    let again = story.run(0, "key 3", &["rollback", "1"]).await;
-    assert_eq!((again["outcome"].as_str(), story.world.writes()), (Some("unchanged"), 0), "{again}");
+    move_on();
+    scene.world.reset();
+    let again = scene.run(0, &["rollback", "1"]).await;
+    assert_eq!((again["outcome"].as_str(), scene.world.writes()), (Some("unchanged"), 0), "{again}");
 
     // An edit of one held entry releases that entry alone.
-    story.file(&entries(3).replace("m3", "m4"));
-    let edited = story.run(0, "key 3", &["reconcile"]).await;
-    // What else is staged for the next snapshot changes for nobody.
-    let changed = edited["steps"].as_array().expect("steps").iter().filter(|step| step["reason"] != "renewed");
-    let keys: std::collections::BTreeSet<_> = changed.filter_map(|step| step["key"].as_str()).collect();
-    assert_eq!(keys, ["chat/config"].into(), "{edited}");
-    for (place, value, _) in story.served().await {
-        if place.starts_with("chat/config") {
-            assert!(value.to_string().contains("m4"), "{place}: {value}");
-        } else {
-            assert!(releases[0].iter().any(|(then, had, _)| *then == place && *had == value), "{place}: {value}");
-        }
+    move_on();
+    scene.file(&entries(3).replace("m3", "m4"));
+    let edited = scene.run(0, &["reconcile"]).await;
+    assert_eq!(stepped(&edited), keys(["chat/config"]), "{edited}");
+    for (place, held) in scene.contents().await {
+        let changed = place.ends_with("chat/config");
+        assert!(if changed { held.contains("m4") } else { releases[0].get(&place) == Some(&held) }, "{place}: {held}");
     }
 
     // On again.
-    let resumed = story.run(0, "key 3", &["resume", "--all"]).await;
-    assert_eq!(resumed["release"], Value::Null);
-    story.run(0, "key 3", &["reconcile"]).await;
-    let newest = story.served().await;
-    for ((place, value, kind), (then, had, typed)) in newest.iter().zip(&releases[2]) {
-        assert_eq!((place, kind), (then, typed));
-        assert!(value == had || place.starts_with("chat/config"), "{place}: {value} {had}");
-    }
-    story.world.reset();
-    assert_eq!(story.run(0, "key 3", &["reconcile"]).await["outcome"], "unchanged");
-    assert_eq!(story.world.writes(), 0);
+    move_on();
+    assert_eq!(scene.run(0, &["resume", "--all"]).await["release"], Value::Null);
+    move_on();
+    scene.run(0, &["reconcile"]).await;
+    let newest: Contents =
+        releases[2].iter().map(|(place, held)| (place.clone(), held.replace("m3", "m4"))).collect();
+    assert_eq!(scene.contents().await, newest);
+    move_on();
+    assert_eq!(scene.at_rest(0).await["outcome"], "unchanged");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,32 +124,37 @@ async fn from_hosts_that_remember_nothing() {
     }
 }
 
+/// Parameter Store refuses the name of a parameter that was just deleted for half a minute: that is waited out.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_just_pruned_comes_back_once_its_name_is_free() {
+    let scene = Scene::with(FORMS[0], Options::default()).await;
+    let both = scene.release("  kept: { value: x }\n  gone: { targets: [aws-eu], value: y }\n").await;
+    scene.release("  kept: { value: x }\n").await;
+    let report = scene.run(0, &["rollback", "1"]).await;
+    assert_eq!(report["outcome"], "applied");
+    assert_eq!(scene.contents().await, both);
+}
+
 /// Back is back, however often: further each time, and never forward.
 #[tokio::test(flavor = "multi_thread")]
 async fn steps_go_further_back_and_a_rollback_can_be_rolled_back() {
     for forms in FORMS {
-        let story = Story::new(forms, false).await;
-        let mut releases = Vec::new();
-        for release in 1..=3 {
-            story.file(&entries(release));
-            story.run(0, &format!("key {release}"), &["reconcile"]).await;
-            releases.push(story.served().await);
-        }
-        story.run(0, "key 3", &["rollback"]).await;
-        assert_eq!(story.served().await, releases[1], "{forms:?}");
-        story.run(0, "key 3", &["rollback", "--steps", "1"]).await;
-        assert_eq!(story.served().await, releases[0], "{forms:?}");
-        story.run(64, "key 3", &["rollback"]).await;
+        let scene = Scene::new(forms).await;
+        let releases = three_releases(&scene).await;
+        scene.run(0, &["rollback"]).await;
+        assert_eq!(scene.contents().await, releases[1], "{forms:?}");
+        scene.run(0, &["rollback", "--steps", "1"]).await;
+        assert_eq!(scene.contents().await, releases[0], "{forms:?}");
+        scene.refused(64, &["rollback"], "no earlier release").await;
         // To a release that was itself a rollback, and to the one that it went back from.
-        story.run(0, "key 3", &["rollback", "4"]).await;
-        assert_eq!(story.served().await, releases[1], "{forms:?}");
-        let report = story.run(0, "key 3", &["rollback", "3"]).await;
-        assert_eq!(story.served().await, releases[2], "{forms:?}");
+        scene.run(0, &["rollback", "4"]).await;
+        assert_eq!(scene.contents().await, releases[1], "{forms:?}");
+        let report = scene.run(0, &["rollback", "3"]).await;
+        assert_eq!(scene.contents().await, releases[2], "{forms:?}");
         assert_eq!(report["release"], 7);
         // What the file asks is what is served: nothing is held.
-        let status = story.run(0, "key 3", &["status"]).await;
-        assert_eq!(status["holds"].as_array().map(Vec::len), Some(0), "{status}");
-        assert_eq!(story.run(0, "key 3", &["reconcile"]).await["outcome"], "unchanged", "{forms:?}");
+        assert!(scene.held().await.is_empty(), "{forms:?}");
+        assert_eq!(scene.at_rest(0).await["outcome"], "unchanged", "{forms:?}");
     }
 }
 
@@ -195,21 +162,13 @@ async fn steps_go_further_back_and_a_rollback_can_be_rolled_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_key_alone() {
     for forms in FORMS {
-        let story = Story::new(forms, false).await;
-        for release in 1..=3 {
-            story.file(&entries(release));
-            story.run(0, &format!("key {release}"), &["reconcile"]).await;
-        }
-        let before = story.served().await;
-        let report = story.run(0, "key 3", &["rollback", "1", "--key", "chat/pro*"]).await;
+        let scene = Scene::new(forms).await;
+        let releases = three_releases(&scene).await;
+        let report = scene.run(0, &["rollback", "1", "--key", "chat/pro*"]).await;
         assert_eq!(steps(&report, "azure").len(), 1, "{forms:?} {report}");
-        for (place, value, _) in story.served().await {
-            if place.starts_with("chat/prompt") {
-                assert!(value.to_string().contains("prompt 1"), "{forms:?} {place}: {value}");
-            } else {
-                assert!(before.iter().any(|(then, had, _)| *then == place && *had == value), "{place}: {value}");
-            }
-        }
-        assert_eq!(story.run(6, "key 3", &["reconcile"]).await["outcome"], "held", "{forms:?}");
+        let mut expected = releases[2].clone();
+        expected.extend(of(&releases[0], "chat/prompt"));
+        assert_eq!(scene.contents().await, expected, "{forms:?}");
+        assert_eq!(scene.at_rest(6).await["outcome"], "held", "{forms:?}");
     }
 }
