@@ -118,6 +118,8 @@ pub fn unfinished(observed: &Observed, asks: Option<&Desired>) -> Option<Plan> {
                     closed.as_ref().map_or_else(|| state.ledger.clone(), |closed| state.ledger.with(closed.clone()));
                 planned = go_back(&wish, name, state, &ledger, &mut blocks);
                 planned.close = closed;
+                // Where nothing is left to do it is written down all the same, or it would never be done with.
+                planned.announces = !planned.records();
             }
             _ => {}
         }
