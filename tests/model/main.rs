@@ -17,6 +17,9 @@ use crate::stage::{Clouds, Forms};
 /// How many stories each pair of serve forms plays.
 const STORIES: u32 = 500;
 
+/// How often a story that fails is played again in fewer turns.
+const SHRINKS: u32 = 400;
+
 fn number(name: &str, default: u32) -> u32 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
@@ -29,12 +32,29 @@ fn runtime() -> tokio::runtime::Runtime {
 fn play_stories(forms: Forms) {
     let seed = number("REPIN_MODEL_SEED", 1);
     let config =
-        Config { cases: number("REPIN_MODEL_STORIES", STORIES), failure_persistence: None, ..Config::default() };
+        Config {
+            cases: number("REPIN_MODEL_STORIES", STORIES),
+            failure_persistence: None,
+            max_shrink_iters: SHRINKS,
+            ..Config::default()
+        };
     let mut bytes = [0; 32];
     bytes[..4].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let runtime = runtime();
     let clouds = runtime.block_on(Clouds::start(forms));
+    if std::env::var_os("MEASURE").is_some() {
+        let t = std::time::Instant::now();
+        for _ in 0..20 {
+            runtime.block_on(clouds.scene());
+        }
+        eprintln!("SCENE {:?}", t.elapsed() / 20);
+        let t = std::time::Instant::now();
+        for _ in 0..10 {
+            runtime.block_on(play::play(&clouds, &[])).unwrap();
+        }
+        eprintln!("EMPTY {:?} {:?}", t.elapsed() / 10, clouds.counted());
+    }
     let told = runner.run(&story::stories(), |story| {
         runtime.block_on(play::play(&clouds, &story)).map_err(TestCaseError::fail)
     });

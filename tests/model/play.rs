@@ -174,9 +174,10 @@ impl<'a> Player<'a> {
         let mut next = self.model.clone();
         let expected = next.reconcile(host, older, came.release().unwrap_or(0));
         self.compare(&came, &expected)?;
+        let wrote = self.scene.take_writes() > 0;
         self.model = next;
         self.check().await?;
-        if matches!(came, Came::Done(_)) {
+        if matches!(came, Came::Done(_)) && wrote {
             self.nothing_left(host, older).await?;
         }
         Ok(())
@@ -465,7 +466,7 @@ impl<'a> Player<'a> {
             let (shown, target) = (self.scene.shown(at).await, self.model.target(at));
             let expected = target.shows();
             ensure!(shown == expected, "{at:?} shows\n  {shown:?}\nand should show\n  {expected:?}");
-            let ledger = self.scene.ledger(at).await;
+            let ledger = self.scene.watched(at).await;
             let owned: Vec<_> = ledger.pins.keys().map(|key| key.as_str()).collect();
             let pins: Vec<_> = target.pins.keys().copied().collect();
             ensure!(owned == pins, "{at:?} owns {owned:?}, and should {pins:?}");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use azure_core::http::{Transport, new_http_client};
 use jiff::Timestamp;
 use repin::cycle::wish::{self, Ask, WishError, WishPass};
 use repin::cycle::{self, Host, Pass, PassError};
@@ -20,7 +21,7 @@ use repin_provider::{
     Action, Content as Put, Key, Observe, Owner, Provider, ReadRequest, Secret, Seen, TargetName, Value, Version, View,
     Write,
 };
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::model::{Content, File, Items};
 use crate::story::{At, KEYS};
@@ -42,6 +43,7 @@ pub(crate) struct Clouds {
     dir: tempfile::TempDir,
     /// What all connections to the one have in common.
     aws: repin_aws_ssm::Options,
+    azure: Transport,
     stories: AtomicU64,
 }
 
@@ -64,6 +66,8 @@ pub(crate) struct Scene<'a> {
     /// The same, where puts go to readers at once whatever the file says.
     plain: BTreeMap<At, Box<dyn Provider>>,
     nonces: AtomicU64,
+    /// What was read of the ledgers already.
+    known: BTreeMap<At, Mutex<KnownDocuments>>,
 }
 
 impl Clouds {
@@ -80,11 +84,15 @@ impl Clouds {
         let mut shared = repin_aws_ssm::Options::new(owner("shared"), "shared");
         shared.http_client = Some(repin_aws_ssm::http_client());
         let dir = tempfile::tempdir().expect("a folder");
-        Self { emulator, forms, dir, aws: shared, stories: AtomicU64::new(0) }
+        Self { emulator, forms, dir, aws: shared, azure: Transport::new(new_http_client(None)), stories: AtomicU64::new(0) }
     }
 
     pub(crate) fn forms(&self) -> Forms {
         self.forms
+    }
+
+    pub(crate) fn counted(&self) -> String {
+        format!("{:?}", self.emulator.counters().snapshot())
     }
 
     /// Counts the writes since the last reset, those of ledgers included.
@@ -113,6 +121,7 @@ impl Clouds {
             other: BTreeMap::new(),
             plain: BTreeMap::new(),
             nonces: AtomicU64::new(0),
+            known: At::BOTH.map(|at| (at, Mutex::default())).into(),
             owner,
             configs,
         };
@@ -210,6 +219,7 @@ impl Scene<'_> {
             TargetConfig::AzureAppConfiguration(config) => {
                 let mut options = repin_azure_app_configuration::Options::new(owner.clone(), id.as_str());
                 options.connection_string = Some(Secret::new(self.clouds.emulator.connection_string()));
+                options.transport = Some(self.clouds.azure.clone());
                 Box::new(repin_azure_app_configuration::connect(config, options).expect("connects"))
             }
         }
@@ -351,6 +361,13 @@ impl Scene<'_> {
         // The owner of the ledger is part of its place.
         let provider = &self.hosts[0].providers[&target_name(at)];
         ledger::load(provider.as_ref(), &self.owner, &mut KnownDocuments::default()).await.expect("read").ledger
+    }
+
+    /// Reads a ledger as somebody does who has watched all the time.
+    pub(crate) async fn watched(&self, at: At) -> Ledger {
+        let provider = &self.hosts[0].providers[&target_name(at)];
+        let mut known = self.known[&at].lock().await;
+        ledger::load(provider.as_ref(), &self.owner, &mut known).await.expect("read").ledger
     }
 
     /// Reads a ledger as a host does that has been there.
