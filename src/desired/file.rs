@@ -103,7 +103,7 @@ pub(super) struct Entry {
     pub(super) tier: Option<Tier>,
     /// A description, where the store has one.
     pub(super) description: Option<String>,
-    /// Tags.
+    /// Tags beside the owner's, which repin sets. Left out, those that are there stay.
     pub(super) tags: Option<BTreeMap<String, String>>,
     /// Another content type than the type's own (App Configuration).
     pub(super) content_type: Option<String>,
@@ -149,7 +149,7 @@ impl JsonSchema for Authored {
     }
 }
 
-/// A native version: a number (SSM), or an etag or a snapshot's name (App Configuration).
+/// A native version: a number (SSM), or an etag or a time that names one revision (App Configuration).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NativeVersion(pub(super) String);
 
@@ -179,7 +179,7 @@ impl JsonSchema for NativeVersion {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A native version: a number (SSM), or an etag or a snapshot's name (App Configuration).",
+            "description": "A native version: a number (SSM), or an etag or a time that names one revision (App Configuration).",
             "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "string", "minLength": 1 }],
             "examples": [7],
         })

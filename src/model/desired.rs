@@ -143,14 +143,14 @@ pub enum Adopt {
     Always,
 }
 
-/// What to do about drift.
+/// What to do about something that serves another version than the one that repin last served.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Drift {
-    /// Put the pin back.
+    /// Put back what was served before somebody else changed it.
     #[default]
     Correct,
-    /// Only tell.
+    /// Only tell of it.
     Report,
 }
 
@@ -158,7 +158,7 @@ pub enum Drift {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// What to do about drift.
+    /// What to do about drift: something that serves another version than the one that repin last served.
     pub drift: Drift,
     /// Whether to delete what we own and the file dropped.
     pub prune: bool,
@@ -166,7 +166,7 @@ pub struct Policy {
     pub max_deletes: u32,
     /// What to do with items that are there and not ours.
     pub adopt: Adopt,
-    /// How many releases stay restorable.
+    /// How many releases can be served again, as long as the stores keep what they need; older ones stay in the history.
     pub keep_releases: u32,
 }
 
