@@ -3,7 +3,7 @@
 mod fold;
 pub mod wish;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,6 +128,7 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
     let mut wait = FIRST_WAIT;
     let mut attempt = 0;
     let mut earlier: Option<Executed> = None;
+    let mut recorded = BTreeSet::new();
     let mut rounds = 0;
     loop {
         attempt += 1;
@@ -144,6 +145,7 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
             Some(_) => return Err(PassError::Blocked(Box::new(plan))),
             None => match carry_out(pass, &plan, &observed).await {
                 Ok(mut executed) => {
+                    recorded.append(&mut executed.recorded());
                     let mut memories = memories;
                     for (name, documents) in std::mem::take(&mut executed.documents) {
                         memories.entry(name).or_default().ledger.learn(documents);
@@ -157,7 +159,7 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
                         earlier = Some(executed.after(earlier));
                         continue;
                     }
-                    return Ok(outcome(pass, plan, executed.after(earlier), &before));
+                    return Ok(Outcome { recorded, ..outcome(pass, plan, executed.after(earlier), &before) });
                 }
                 Err(NotExecuted::Raced(target)) => Some(target),
             },
@@ -341,6 +343,7 @@ fn outcome(pass: &Pass<'_>, plan: Plan, executed: Executed, before: &BTreeMap<Ta
         plan,
         steps: executed.steps,
         failures: executed.failures,
+        recorded: BTreeSet::new(),
         requests,
         interrupted: executed.interrupted,
         undone: executed.undone,

@@ -14,7 +14,7 @@ mod serve;
 mod undo;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,6 +181,12 @@ impl Executed {
     /// Tells whether everything was done.
     pub fn is_whole(&self) -> bool {
         self.failures.is_empty() && self.interrupted.is_none() && ended(&self.steps) == State::Done
+    }
+
+    /// Lists the targets whose ledgers were written to.
+    pub fn recorded(&self) -> BTreeSet<TargetName> {
+        let written = self.documents.iter().filter(|(_, documents)| !documents.is_empty());
+        written.map(|(target, _)| target.clone()).collect()
     }
 
     /// Returns it together with what was done before it.

@@ -170,13 +170,14 @@ pub async fn carry_out(pass: &WishPass<'_>, ask: &Ask) -> Result<Outcome, WishEr
             Some(_) => return Err(PassError::Blocked(Box::new(plan)).into()),
             None => match execute(pass, &plan, &observed).await {
                 Ok(mut executed) => {
+                    let recorded = executed.recorded();
                     remember(pass, &mut memories, &mut executed, &observed);
                     let (plan, mut executed) = insist(pass, plan, executed).await;
                     if let Ask::Order { order, purge: true } = ask {
                         executed.failures.extend(purge(pass, order, &observed).await);
                     }
                     executed.failures.extend(unreached);
-                    return Ok(outcome(pass, plan, executed, &before));
+                    return Ok(Outcome { recorded, ..outcome(pass, plan, executed, &before) });
                 }
                 Err(NotExecuted::Raced(target)) => Some(target),
             },
@@ -459,6 +460,7 @@ fn outcome(
         plan,
         steps: executed.steps,
         failures: executed.failures,
+        recorded: BTreeSet::new(),
         requests: sent(pass.providers, before),
         interrupted: executed.interrupted,
         undone: false,

@@ -1,6 +1,6 @@
 //! What happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use repin_provider::{Error, Key, RequestCounts, TargetName, Version};
@@ -82,6 +82,8 @@ pub struct Outcome {
     pub steps: Vec<StepOutcome>,
     /// Failures that are not of one step: a claim or a record that could not be written.
     pub failures: Vec<TargetFailure>,
+    /// Targets whose ledgers were written to: what is left to do there is known to every host.
+    pub recorded: BTreeSet<TargetName>,
     /// What was sent, by target.
     pub requests: BTreeMap<TargetName, RequestCounts>,
     /// A signal that stopped the pass early.

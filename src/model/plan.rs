@@ -267,6 +267,7 @@ pub enum Reason {
     /// The file lets go of it, or an operator does.
     Forgotten,
     /// A release before served it so.
+    #[serde(rename = "rolled-back")]
     RolledBack,
     /// An operator or the file names this native version.
     Pinned,
