@@ -184,8 +184,7 @@ pub fn has_moved(outcome: &Outcome) -> bool {
 
 /// Tells whether the ledger of a target has heard of an operator's wish.
 pub fn is_recorded(outcome: &Outcome, target: &TargetName) -> bool {
-    outcome.plan.targets.get(target).is_some_and(TargetPlan::records)
-        && outcome.failures.iter().all(|failure| failure.target != *target)
+    outcome.plan.targets.get(target).is_some_and(TargetPlan::records) && outcome.recorded.contains(target)
 }
 
 fn was_put_back(outcome: &Outcome) -> bool {

@@ -226,13 +226,21 @@ fn history_row(release: &Release, all: &BTreeSet<&TargetName>) -> Vec<Cell> {
     vec![
         (format!("{:>4}", release.number), STRONG),
         plain(when(release.at)),
-        plain(release.cause.to_string()),
+        plain(cause(release, "")),
         plain(release.actor.clone()),
         plain(counted(touched.len() as u64, "entry")),
         plain(targets),
         (if release.current { "current" } else { "" }.to_owned(), GOOD),
         plain(message),
     ]
+}
+
+/// Says why a release was made, and what it brought back.
+fn cause(release: &Release, noun: &str) -> String {
+    match release.restores {
+        Some(restores) => format!("{} to {noun}{restores}", release.cause),
+        None => release.cause.to_string(),
+    }
 }
 
 fn note(state: State) -> &'static str {
@@ -249,7 +257,7 @@ pub fn release(name: &str, release: &Release, width: usize) -> String {
     let mut out = String::new();
     let current = if release.current { ", current" } else { "" };
     line(&mut out, &styled(STRONG, &format!("{name}: release {}{current}", release.number)));
-    line(&mut out, &format!("{} {} by {}", release.cause, when(release.at), release.actor));
+    line(&mut out, &format!("{}, {} by {}", cause(release, "release "), when(release.at), release.actor));
     if let Some(message) = &release.message {
         line(&mut out, &format!("{message:?}"));
     }

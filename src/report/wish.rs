@@ -18,21 +18,34 @@ use crate::plan::orders::Order;
 /// Describes what an operator's wish would do.
 pub fn wish_plan(name: &str, ask: &Ask, plan: &Plan, width: usize) -> String {
     let mut out = String::new();
+    if let Ask::Order { .. } = ask {
+        line(&mut out, &wrap(&format!("{name}: {}", would_resume(plan)), width));
+        hold_lines(&mut out, ask, plan, true, width);
+        return out;
+    }
     line(&mut out, &styled(STRONG, &words::heading(name, plan)));
     out.push_str(&steps(plan, width));
+    if let Some(restores) = plan.release.as_ref().and_then(|release| release.restores) {
+        line(&mut out, &styled(FAINT, &format!("repin diff {restores} shows what differs inside the values.")));
+    }
     hold_lines(&mut out, ask, plan, true, width);
-    let unreached = plan.release.iter().flat_map(|release| release.unreached.values());
-    for target in unreached {
+    for target in plan.release.iter().flat_map(|release| release.unreached.values()) {
         line(&mut out, &wrap(&format!("{target}: cannot be reached now; any host's next pass finishes it"), width));
     }
-    let summary = match (&plan.release, ask) {
-        (Some(_), _) => words::plan_summary(plan),
-        (None, Ask::Order { .. }) if held(plan).next().is_some() => return out,
-        (None, Ask::Order { .. }) => "Nothing to do: nothing is held.".to_owned(),
-        (None, _) => "Nothing to do: it is what is served already.".to_owned(),
+    let summary = match &plan.release {
+        Some(_) => words::plan_summary(plan),
+        None => "Nothing to do: it is what is served already.".to_owned(),
     };
     line(&mut out, &wrap(&summary, width));
     out
+}
+
+fn would_resume(plan: &Plan) -> String {
+    let keys: BTreeSet<_> = held(plan).map(|(_, key, _)| key).collect();
+    match keys.len() {
+        0 => "nothing is held.".to_owned(),
+        n => format!("{} would be resumed: {}", counted(n as u64, "entry"), named(keys.into_iter())),
+    }
 }
 
 /// Describes what came of an operator's wish.
@@ -185,9 +198,6 @@ fn hold_lines(out: &mut String, ask: &Ask, plan: &Plan, would: bool, width: usiz
         }
         Ask::Order { order: Order::Resume { .. }, .. } => {
             let pinned = keys(|hold| hold.is_some_and(|hold| hold.pinned));
-            if would {
-                say(format!("{then}: {}", named(lifted.into_iter())));
-            }
             if !pinned.is_empty() {
                 say(format!("still pinned by hand: {}", named(pinned.into_iter())));
             }

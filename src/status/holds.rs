@@ -1,8 +1,6 @@
 //! What is held, and whether the file asks for what a hold forbids. Told from the ledgers and the file alone: nothing is
 //! read or decrypted for it.
 
-use std::collections::BTreeMap;
-
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use repin_provider::{Key, TargetName};
 
@@ -151,17 +149,25 @@ fn content_of(row: &Row) -> HeldContent {
     }
 }
 
-/// Groups what is held alike, so that one sentence says it.
+/// Groups what is held alike, so that one sentence says it; by the first key of each.
 pub fn alike(holds: &[HeldKey]) -> Vec<(&HeldKey, Vec<&Key>)> {
-    let mut groups: BTreeMap<_, (&HeldKey, Vec<&Key>)> = BTreeMap::new();
+    let mut groups: Vec<(&HeldKey, Vec<&Key>)> = Vec::new();
     for held in holds {
-        // A pin is lifted by key and target.
-        let pinned = (held.kind == HoldKind::Pin).then_some((&held.key, &held.targets));
-        let group = (held.kind, held.since, &held.reason, held.blocks, held.asks_for, pinned);
-        let (_, keys) = groups.entry(group).or_insert_with(|| (held, Vec::new()));
-        if keys.last() != Some(&&held.key) {
-            keys.push(&held.key);
+        match groups.iter_mut().find(|(other, _)| are_alike(other, held)) {
+            Some((_, keys)) if keys.last() == Some(&&held.key) => {}
+            Some((_, keys)) => keys.push(&held.key),
+            None => groups.push((held, vec![&held.key])),
         }
     }
-    groups.into_values().collect()
+    groups
+}
+
+fn are_alike(a: &HeldKey, b: &HeldKey) -> bool {
+    (a.kind, a.since, &a.reason) == (b.kind, b.since, &b.reason)
+        && match a.kind {
+            HoldKind::Rollback => (a.blocks, a.asks_for) == (b.blocks, b.asks_for),
+            HoldKind::Hand => true,
+            // A pin is lifted by key and target.
+            HoldKind::Pin => (&a.key, &a.targets) == (&b.key, &b.targets),
+        }
 }

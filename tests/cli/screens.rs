@@ -14,13 +14,13 @@ const SECOND: &str = "  chat: { value: { model: gpt-4o, temperature: 0.1, stop: 
 ";
 
 impl World {
-    fn aws_only(&self, entries: &str) {
+    pub(crate) fn aws_only(&self, entries: &str) {
         let head = self.head();
         let head = &head[..head.find("  azure:").expect("after the other target")];
         self.write("repin.yaml", &format!("{head}entries:\n{entries}"));
     }
 
-    async fn screen(&self, code: i32, args: &[&str]) -> String {
+    pub(crate) async fn screen(&self, code: i32, args: &[&str]) -> String {
         let output = self.command(args).env("OTHER", format!("{SENTINEL}2")).output().await.expect("runs");
         assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -31,7 +31,7 @@ impl World {
 }
 
 /// Cuts off what depends on how requests are batched.
-fn without_cost(text: &str) -> String {
+pub(crate) fn without_cost(text: &str) -> String {
     text.lines().map(|line| line.split("; aws-eu ").next().unwrap_or_default().to_owned() + "\n").collect()
 }
 
@@ -71,7 +71,7 @@ async fn a_plan_an_outcome_and_a_release() {
     "#);
     let shown = world.screen(0, &["show", "2"]).await;
     let (who, rest) = shown.split_once("\"warmer\"\n").expect("the message");
-    assert!(who.starts_with("test: release 2, current\nreconcile 20"), "{shown}");
+    assert!(who.starts_with("test: release 2, current\nreconcile, 20"), "{shown}");
     insta::assert_snapshot!(rest, @r#"
               aws-eu
     ~ chat    1 -> 2
