@@ -44,7 +44,15 @@ pub fn oldest_restorable(source: &Source<'_>, now: Timestamp) -> Option<u64> {
 /// Tells whether everything that a target served at some time can be served again.
 pub fn is_whole(source: &Source<'_>, then: &Ledger, now: Timestamp) -> bool {
     let together = source.capabilities.serving == Serving::Together;
-    (together && then.set.is_some()) || then.pins.iter().all(|(key, pin)| is_restorable(source, key, pin, now))
+    let mut ours = then.pins.iter().filter(|(key, _)| !is_forgotten(source.ledger, key));
+    (together && then.set.is_some()) || ours.all(|(key, pin)| is_restorable(source, key, pin, now))
+}
+
+/// Tells whether a key was let go of: going back leaves it as it is.
+fn is_forgotten(ledger: &Ledger, key: &Key) -> bool {
+    let rows = ledger.records.iter().rev().flat_map(|record| &record.rows);
+    let last = rows.filter(|row| row.key == *key && row.applied).map(|row| row.action).next();
+    !ledger.pins.contains_key(key) && !ledger.withdrawn.contains_key(key) && last == Some(RowAction::Forget)
 }
 
 /// Tells whether a past pin can be served again, by number or by age, without asking the store.
