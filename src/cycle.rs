@@ -129,6 +129,7 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
     let mut attempt = 0;
     let mut earlier: Option<Executed> = None;
     let mut recorded = BTreeSet::new();
+    let mut finished = None;
     let mut rounds = 0;
     loop {
         attempt += 1;
@@ -156,10 +157,12 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
                     rounds += 1;
                     if plan.then_more && executed.is_whole() && rounds < ROUNDS {
                         // What an operator wished is done; now to what the file asks.
+                        finished = plan.release.map(|release| release.number).or(finished);
                         earlier = Some(executed.after(earlier));
                         continue;
                     }
-                    return Ok(Outcome { recorded, ..outcome(pass, plan, executed.after(earlier), &before) });
+                    let outcome = outcome(pass, plan, executed.after(earlier), &before);
+                    return Ok(Outcome { release: outcome.release.or(finished), recorded, ..outcome });
                 }
                 Err(NotExecuted::Raced(target)) => Some(target),
             },
@@ -242,7 +245,7 @@ fn blocked(plan: &Plan) -> Option<BlockKind> {
 }
 
 async fn carry_out(pass: &Pass<'_>, plan: &Plan, observed: &Observed) -> Result<Executed, NotExecuted> {
-    if plan.release.is_some() {
+    if plan.release.as_ref().is_some_and(|release| release.file.is_some()) {
         pass.host.memory.remember_attempt(&pass.desired.digest);
     }
     let context = execute::Context {
@@ -299,9 +302,10 @@ fn note_good_passes(pass: &Pass<'_>, memories: &mut BTreeMap<TargetName, TargetM
 fn remember(pass: &Pass<'_>, mut memories: BTreeMap<TargetName, TargetMemory>, steps: &[StepOutcome], plan: &Plan) {
     for step in steps.iter().filter(|step| step.result == StepResult::Applied) {
         let Some(memory) = memories.get_mut(&step.target) else { continue };
-        let entry = pass.desired.targets.get(&step.target).and_then(|target| target.entries.get(&step.key));
-        match (entry.map(|entry| &entry.value), &step.to) {
-            (Some(Value::Secret(secret)), Some(version)) if plan.file != FileStanding::Behind => {
+        let planned = plan.targets.get(&step.target).and_then(|target| target.steps.iter().find(|s| s.key == step.key));
+        // What was put counts, which is not what the file asks for where that is held.
+        match (planned.and_then(|step| step.content.as_ref()).map(|content| &content.value), &step.to) {
+            (Some(Value::Secret(secret)), Some(version)) => {
                 let fingerprint = pass.host.memory.fingerprint(secret);
                 memory.secrets.insert(step.key.clone(), KnownSecret { version: version.clone(), fingerprint });
             }
@@ -316,7 +320,8 @@ fn remember(pass: &Pass<'_>, mut memories: BTreeMap<TargetName, TargetMemory>, s
         }
     }
     let served = steps.iter().any(|step| matches!(step.result, StepResult::Applied | StepResult::Unchanged));
-    if plan.file == FileStanding::Current || (plan.release.is_some() && served) {
+    let released = plan.release.as_ref().is_some_and(|release| release.file.is_some());
+    if (plan.file == FileStanding::Current && !plan.is_wish()) || (released && served) {
         pass.host.memory.remember_newest_file(&pass.desired.digest);
     }
 }
