@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use repin_provider::{Key, Observe, Provider, ReadRequest, ReadValue, Result, Seen, TargetName, Version};
 
 use crate::model::plan::{Change, StepAction};
-use crate::model::release::Ledger;
+use crate::model::release::{Ledger, Pin};
 use crate::plan::value_changes;
 
 /// What differs, by target.
@@ -63,7 +63,9 @@ impl Differs {
 /// # Errors
 /// Fails where the store does.
 pub async fn read(provider: &dyn Provider, ledger: &Ledger, from: u64, to: Option<u64>) -> Result<Vec<Differs>> {
-    let old = versions_at(ledger, from);
+    let then = ledger.at(from).pins;
+    let later = to.map_or_else(|| ledger.pins.clone(), |release| ledger.at(release).pins);
+    let old = versions(&then);
     let keys: BTreeSet<_> = old.keys().chain(ledger.pins.keys()).cloned().collect();
     if keys.is_empty() {
         return Ok(Vec::new());
@@ -72,7 +74,7 @@ pub async fn read(provider: &dyn Provider, ledger: &Ledger, from: u64, to: Optio
     let keys = keys.into_iter().collect();
     let seen = provider.observe(Observe { keys, census: false, ..Observe::default() }).await?.items;
     let new = match to {
-        Some(release) => versions_at(ledger, release),
+        Some(_) => versions(&later),
         None => served(&seen)?,
     };
     let mut differ = differing(&old, &new);
@@ -80,7 +82,9 @@ pub async fn read(provider: &dyn Provider, ledger: &Ledger, from: u64, to: Optio
     let (mut requests, mut asked) = (Vec::new(), Vec::new());
     for (n, differs) in differ.iter_mut().enumerate() {
         if let (Some(from), Some(to)) = (&differs.from, &differs.to) {
-            if is_secret(&differs.key) {
+            if have_one_origin(then.get(&differs.key), later.get(&differs.key), to) {
+                differs.content = Content::Same;
+            } else if is_secret(&differs.key) {
                 differs.content = Content::Secret;
             } else {
                 asked.push(n);
@@ -97,8 +101,13 @@ pub async fn read(provider: &dyn Provider, ledger: &Ledger, from: u64, to: Optio
     Ok(differ)
 }
 
-fn versions_at(ledger: &Ledger, release: u64) -> BTreeMap<Key, Version> {
-    ledger.at(release).pins.into_iter().map(|(key, pin)| (key, pin.version)).collect()
+fn versions(pins: &BTreeMap<Key, Pin>) -> BTreeMap<Key, Version> {
+    pins.iter().map(|(key, pin)| (key.clone(), pin.version.clone())).collect()
+}
+
+/// Tells whether one side brought the content of the other back, secret or not.
+fn have_one_origin(from: Option<&Pin>, to: Option<&Pin>, served: &Version) -> bool {
+    from.zip(to).is_some_and(|(from, to)| from.origin == to.origin && to.version == *served)
 }
 
 fn served(seen: &BTreeMap<Key, Seen>) -> Result<BTreeMap<Key, Version>> {
@@ -174,6 +183,21 @@ mod tests {
         let differ = content(&[value("{\"a\":1}", false), value("{\"a\":2}", false)]);
         assert_eq!(differ, Content::Changes(vec![change]));
         assert_eq!(content(&[None, value("x", false)]), Content::Gone);
+    }
+
+    #[test]
+    fn what_was_brought_back_is_the_same_without_being_read() {
+        let pin = |version: &str, origin: &str| Pin {
+            version: Version::new(version, None),
+            release: None,
+            content: None,
+            origin: Version::new(origin, None),
+        };
+        let served = Version::new("3", None);
+        assert!(have_one_origin(Some(&pin("1", "1")), Some(&pin("3", "1")), &served));
+        assert!(!have_one_origin(Some(&pin("2", "2")), Some(&pin("3", "1")), &served));
+        let drifted = Version::new("4", None);
+        assert!(!have_one_origin(Some(&pin("1", "1")), Some(&pin("3", "1")), &drifted), "somebody wrote over it");
     }
 
     #[test]

@@ -35,8 +35,10 @@ pub struct Release {
 pub struct ReleaseTarget {
     /// How far it got.
     pub state: State,
-    /// Each key that it touched.
+    /// Each key that it touched; none where that is known no more.
     pub rows: Vec<Row>,
+    /// Whether it is so old that the ledger tells no more what it did.
+    pub folded: bool,
     /// Whether everything that the target served then can be served again.
     pub restorable: bool,
 }
@@ -89,7 +91,8 @@ pub fn releases(sources: &[Source<'_>], now: Timestamp) -> Vec<Release> {
             });
             let restorable =
                 record.state != State::Abandoned && !source.ledger.is_folded(number) && is_whole(source, &then, now);
-            let of = ReleaseTarget { state: record.state, rows: record.rows.clone(), restorable };
+            let folded = record.seq <= source.ledger.base_seq;
+            let of = ReleaseTarget { state: record.state, rows: record.rows.clone(), folded, restorable };
             release.targets.insert(source.target.clone(), of);
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
+use repin_provider::TargetName;
 
 use super::Failure;
 use super::args::{Common, DiffArgs};
@@ -10,6 +11,7 @@ use super::history::Ledgers;
 use super::print::Printer;
 use crate::difference::{self, Difference};
 use crate::exit::Exit;
+use crate::model::release::Ledger;
 use crate::report::{Trouble, json, text};
 
 pub(super) async fn run(common: &Common, args: &DiffArgs, printer: &Printer) -> Result<Exit, Failure> {
@@ -17,11 +19,12 @@ pub(super) async fn run(common: &Common, args: &DiffArgs, printer: &Printer) -> 
     for release in std::iter::once(args.from).chain(args.to) {
         ledgers.find(release)?;
     }
-    let reads = ledgers.each().map(async |(target, ledger, provider)| {
+    let mut failed: Vec<_> = ledgers.each().filter_map(|(target, ledger, _)| forgotten(args, target, ledger)).collect();
+    let known = ledgers.each().filter(|(target, ledger, _)| forgotten(args, target, ledger).is_none());
+    let reads = known.map(async |(target, ledger, provider)| {
         (target.clone(), difference::read(provider, ledger, args.from, args.to).await)
     });
     let mut targets = BTreeMap::new();
-    let mut failed = Vec::new();
     for (target, read) in join_all(reads).await {
         match read {
             Ok(differ) => {
@@ -40,4 +43,13 @@ pub(super) async fn run(common: &Common, args: &DiffArgs, printer: &Printer) -> 
     let name = ledgers.name.as_str();
     printer.result(|| text::difference(name, &difference, printer.width()), || json::difference(name, &difference));
     Ok(ledgers.finish(printer))
+}
+
+/// Says which of the releases is so old that a target's ledger tells no more what it had.
+fn forgotten(args: &DiffArgs, target: &TargetName, ledger: &Ledger) -> Option<(Exit, Trouble)> {
+    let release = std::iter::once(args.from).chain(args.to).find(|release| ledger.is_folded(*release))?;
+    let trouble = Trouble::new("gone", format!("what release {release} had is known no more"))
+        .with_target(target)
+        .with_hint("policy.keep_releases says how many releases are kept in full.");
+    Some((Exit::Failed, trouble))
 }

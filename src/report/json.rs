@@ -220,6 +220,7 @@ pub fn release(release: &Release) -> Value {
         "restores": release.restores,
         "current": release.current,
         "targets": states,
+        "folded": release.targets.values().any(|of| of.folded),
         "steps": steps,
         "restorable": restorable,
     })

@@ -42,8 +42,8 @@ fn verdict(plan: &Plan) -> String {
     }
     match (plan.has_changes(), &plan.release) {
         (false, _) => escape(&words::plan_summary(plan)),
-        (true, Some(_)) => format!("{}.", words::counts(&plan.summary())),
-        (true, None) => format!("Repair only: {}.", words::counts(&plan.summary())),
+        (true, Some(_)) => format!("{}.", words::counts(plan)),
+        (true, None) => format!("Repair only: {}.", words::counts(plan)),
     }
 }
 

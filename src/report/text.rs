@@ -214,6 +214,7 @@ pub fn history(name: &str, releases: &[Release]) -> String {
 fn history_row(release: &Release, all: &BTreeSet<&TargetName>) -> Vec<Cell> {
     let touched: BTreeSet<_> = release.targets.values().flat_map(|of| of.rows.iter().map(|row| &row.key)).collect();
     let done = release.targets.values().all(|of| of.state == State::Done);
+    let folded = release.targets.values().any(|of| of.folded);
     let targets = match release.targets.len() {
         n if n > 2 && n == all.len() && done => format!("all {n} targets"),
         _ => {
@@ -228,11 +229,23 @@ fn history_row(release: &Release, all: &BTreeSet<&TargetName>) -> Vec<Cell> {
         plain(when(release.at)),
         plain(cause(release, "")),
         plain(release.actor.clone()),
-        plain(counted(touched.len() as u64, "entry")),
+        plain(if folded { "older".to_owned() } else { counted(touched.len() as u64, "entry") }),
         plain(targets),
-        (if release.current { "current" } else { "" }.to_owned(), GOOD),
+        standing(release),
         plain(message),
     ]
+}
+
+/// Says whether a release is the newest, and whether it can be served again.
+fn standing(release: &Release) -> Cell {
+    let served = release.targets.values().filter(|of| of.state != State::Abandoned);
+    let gone = served.filter(|of| !of.restorable).count();
+    match (release.current, gone) {
+        (true, _) => ("current".to_owned(), GOOD),
+        (false, 0) => (String::new(), Style::new()),
+        (false, n) if n == release.targets.len() => ("gone".to_owned(), FAINT),
+        (false, _) => ("partly gone".to_owned(), FAINT),
+    }
 }
 
 /// Says why a release was made, and what it brought back.
@@ -271,6 +284,8 @@ pub fn release(name: &str, release: &Release, width: usize) -> String {
             let Some(row) = of.rows.iter().find(|row| row.key == *key) else { continue };
             marks.insert(match row.action {
                 RowAction::Create => Mark::Create,
+                // A version that was there already, and not put again.
+                RowAction::Update if row.restores.is_some() && row.restores == row.to => Mark::Repin,
                 RowAction::Update => Mark::Change,
                 RowAction::Delete | RowAction::Withdraw => Mark::Delete,
                 RowAction::Pin | RowAction::Adopt | RowAction::Forget => Mark::Repin,
@@ -285,6 +300,9 @@ pub fn release(name: &str, release: &Release, width: usize) -> String {
         table.row(glyph(&marks), key.as_str(), cells, Vec::new());
     }
     out.push_str(&table.finish(width));
+    if release.targets.values().any(|of| of.folded) {
+        line(&mut out, "What it did is known no more: policy.keep_releases says how many are kept in full.");
+    }
     let whole = |of: &ReleaseTarget| of.restorable && of.state == State::Done;
     if release.targets.values().all(whole) {
         line(&mut out, "It can be restored on every target.");

@@ -42,6 +42,10 @@ pub(super) fn removes(action: StepAction) -> bool {
 /// Says what a plan is about.
 pub(super) fn heading(name: &str, plan: &Plan) -> String {
     match &plan.release {
+        Some(release) if release.continues.is_some() && plan.is_wish() => {
+            let back = release.restores.map(|restores| format!(", back to release {restores}")).unwrap_or_default();
+            format!("{name}: goes on with release {}{back}; what the file asks comes after it", release.number)
+        }
         Some(release) if release.continues.is_some() => format!("{name}: goes on with release {}", release.number),
         Some(PlannedRelease { number, restores: Some(restores), .. }) => {
             format!("{name}: release {number}, back to release {restores}")
@@ -144,13 +148,18 @@ pub(super) fn plan_summary(plan: &Plan) -> String {
         Some(release) => format!("Release {}", release.number),
         None => "Repair".to_owned(),
     };
-    format!("{what}: {}; {}{time}", counts(&summary), costs.join(", "))
+    format!("{what}: {}; {}{time}", counts(plan), costs.join(", "))
 }
 
-pub(super) fn counts(summary: &Summary) -> String {
-    let mut text = format!("{} create, {} change, {} delete", summary.create, summary.update, summary.delete);
-    if summary.pin > 0 {
-        let _ = write!(text, ", {} re-pin", summary.pin);
+/// Counts what a plan does. Where a label or a reference moves to what is there already, it is a re-pin to people.
+pub(super) fn counts(plan: &Plan) -> String {
+    let summary = plan.summary();
+    let steps = plan.targets.values().flat_map(|target| &target.steps);
+    let moved = steps.filter(|step| step.action == StepAction::Update && Mark::of(step) == Mark::Repin).count() as u64;
+    let (change, pin) = (summary.update - moved, summary.pin + moved);
+    let mut text = format!("{} create, {change} change, {} delete", summary.create, summary.delete);
+    if pin > 0 {
+        let _ = write!(text, ", {pin} re-pin");
     }
     if summary.held > 0 {
         let _ = write!(text, ", {} held", summary.held);

@@ -16,6 +16,8 @@ async fn what_is_let_go_of_stays_as_it_is() {
         (&json!("forget"), &json!("1"))
     );
     assert_eq!(world.served("azure", "a").await["value"], "one");
+    let release = &world.json(0, &["history"]).await["releases"][0];
+    assert_eq!(release["restorable"], json!({ "aws-eu": true, "azure": true }), "what is not ours is not missed");
     let said = world.run(&["forget", "--all", "--purge"]).await.expect(0).stdout;
     assert!(
         said.starts_with(

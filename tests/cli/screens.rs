@@ -15,7 +15,11 @@ const SECOND: &str = "  chat: { value: { model: gpt-4o, temperature: 0.1, stop: 
 
 impl World {
     pub(crate) fn aws_only(&self, entries: &str) {
-        let head = self.head();
+        self.aws_served("latest", entries);
+    }
+
+    pub(crate) fn aws_served(&self, serve: &str, entries: &str) {
+        let head = self.head_served(serve, "key-values");
         let head = &head[..head.find("  azure:").expect("after the other target")];
         self.write("repin.yaml", &format!("{head}entries:\n{entries}"));
     }
