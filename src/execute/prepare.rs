@@ -187,7 +187,11 @@ async fn freeze(
             }
             Err(error) => return Err(error),
         };
-        match frozen.as_ref().map(|frozen| differs(frozen, wanted)) {
+        let differs = match &frozen {
+            Some(frozen) => Some(differs(work, frozen, wanted).await?),
+            None => None,
+        };
+        match differs {
             Some(None) => return frozen.ok_or_else(|| Error::new(ErrorKind::Unexpected, "freeze", "it is gone")),
             // What a run before us made under this name may hold something else.
             Some(Some(what)) if attempt > 0 => return Err(Error::new(ErrorKind::Conflict, "freeze", what)),
@@ -197,12 +201,21 @@ async fn freeze(
     Err(Error::new(ErrorKind::Unexpected, "freeze", format!("no set {base} could be made")))
 }
 
-/// Tells how a frozen set is not what is wanted.
-fn differs(frozen: &Frozen, wanted: &BTreeMap<Key, Wanted>) -> Option<String> {
-    if let Some(key) = frozen.items.keys().find(|key| !wanted.contains_key(*key)) {
-        return Some(format!("{key} is staged beside what repin put there, and would be served; remove it"));
+/// Tells how a frozen set is not what is wanted. What readers meet already and is not ours, since it was let go of, may
+/// stay in it.
+async fn differs(work: &Work<'_>, frozen: &Frozen, wanted: &BTreeMap<Key, Wanted>) -> Result<Option<String>, Error> {
+    let mut besides = frozen.items.keys().filter(|key| !wanted.contains_key(*key)).peekable();
+    if besides.peek().is_some() {
+        let served = match &work.ledger.set {
+            Some(set) => work.provider.read_frozen(&set.name).await?.map(|set| set.items).unwrap_or_default(),
+            None => BTreeMap::new(),
+        };
+        let stays = |key: &Key| served.contains_key(key) && !work.ledger.pins.contains_key(key);
+        if let Some(key) = besides.find(|key| !stays(key)) {
+            return Ok(Some(format!("{key} is staged beside what repin put there, and would be served; remove it")));
+        }
     }
     let held = |key: &Key| frozen.items.get(key).and_then(Wanted::of_item);
     let missing = wanted.iter().find(|(key, content)| held(key).as_ref() != Some(*content));
-    missing.map(|(key, _)| format!("the set does not hold what was put for {key}: somebody else wrote in between"))
+    Ok(missing.map(|(key, _)| format!("the set does not hold what was put for {key}: somebody else wrote in between")))
 }

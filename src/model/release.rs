@@ -508,6 +508,20 @@ impl Ledger {
         self.base.as_ref().is_some_and(|base| release < base.highest_release())
     }
 
+    /// Lists every key that was ever ours, as far as the records tell, without what was let go of since.
+    pub fn known_keys(&self) -> BTreeSet<Key> {
+        let mut keys: BTreeSet<Key> =
+            self.base.as_ref().map(|base| base.pins.keys().cloned().collect()).unwrap_or_default();
+        for row in self.records.iter().flat_map(|record| &record.rows) {
+            if row.action == RowAction::Forget && row.applied {
+                keys.remove(&row.key);
+            } else {
+                keys.insert(row.key.clone());
+            }
+        }
+        keys
+    }
+
     /// Lists the versions of a key that were served by the last `keep` releases.
     pub fn needed_versions(&self, key: &Key, keep: u32) -> Vec<Version> {
         let mut then = self.start();

@@ -75,8 +75,7 @@ pub(super) async fn read_heads(
     }
     let stirred: Vec<Key> = state.items.keys().filter(|key| is_stirred(target, state, prunes, key)).cloned().collect();
     let keys = match state.capabilities.serving {
-        // The next set is made of everything that is staged.
-        Serving::Together if !stirred.is_empty() => state.items.keys().cloned().collect(),
+        Serving::Together if !stirred.is_empty() => staged_keys(state),
         _ => stirred,
     };
     if keys.is_empty() {
@@ -105,6 +104,14 @@ pub(super) async fn read_heads(
         }
     }
     Ok(())
+}
+
+/// Lists the keys that may be staged: the next set is made of everything that is, also of what a release put that was
+/// taken back since.
+pub(super) fn staged_keys(state: &TargetState) -> Vec<Key> {
+    let mut keys = state.ledger.known_keys();
+    keys.extend(state.items.keys().cloned());
+    keys.into_iter().collect()
 }
 
 /// Tells whether a pass may have to put something for a key: unless what is served is the pin and the pin is what the
@@ -276,7 +283,9 @@ pub(super) async fn look_back(provider: &dyn Provider, state: &mut TargetState, 
     if together {
         // What is not changed has to be in the next set too.
         keys.extend(state.ledger.pins.keys().cloned());
-        let keys = keys.iter().cloned().collect();
+        let mut staged: BTreeSet<Key> = staged_keys(state).into_iter().collect();
+        staged.extend(keys.iter().cloned());
+        let keys = staged.into_iter().collect();
         state.heads = provider.observe(Observe { keys, view: View::Newest, ..Observe::default() }).await?.items;
     }
     let unseen: Vec<Key> = keys.into_iter().filter(|key| !state.items.contains_key(key)).collect();

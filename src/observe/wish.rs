@@ -123,7 +123,7 @@ async fn look(
         let observation =
             provider.observe(Observe { keys, ..Observe::default() }).await.map_err(|e| failed(e.into()))?;
         (state.items, state.reference) = (observation.items, observation.reference);
-        let keys = state.items.keys().cloned().collect();
+        let keys = closer::staged_keys(state);
         let staged = provider.observe(Observe { keys, view: View::Newest, ..Observe::default() }).await;
         state.heads = staged.map_err(|e| failed(e.into()))?.items;
     }

@@ -38,11 +38,8 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) async fn new(forms: Forms) -> Self {
         // A parameter that was deleted may be made again at once here, instead of after half a minute.
-        let options = Options {
-            recreate_wait: false,
-            snapshot_provisioning: Duration::from_millis(20),
-            ..Options::default()
-        };
+        let options =
+            Options { recreate_wait: false, snapshot_provisioning: Duration::from_millis(20), ..Options::default() };
         Self::with(forms, options).await
     }
 
@@ -119,7 +116,8 @@ impl Scene {
             self.world.reset();
             let output = self.command(args).output().await.expect("the program runs");
             let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-            let told = format!("{place}: {:?} {args:?}\n{}\n{stderr}", self.forms, String::from_utf8_lossy(&output.stdout));
+            let told =
+                format!("{place}: {:?} {args:?}\n{}\n{stderr}", self.forms, String::from_utf8_lossy(&output.stdout));
             assert_eq!(output.status.code(), Some(code), "{told}");
             let folded = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(folded.contains(says), "{says:?} is not in {told}");

@@ -90,8 +90,7 @@ async fn story(forms: Forms, forgetful: bool) {
     assert_eq!(scene.run(0, &["resume", "--all"]).await["release"], Value::Null);
     move_on();
     scene.run(0, &["reconcile"]).await;
-    let newest: Contents =
-        releases[2].iter().map(|(place, held)| (place.clone(), held.replace("m3", "m4"))).collect();
+    let newest: Contents = releases[2].iter().map(|(place, held)| (place.clone(), held.replace("m3", "m4"))).collect();
     assert_eq!(scene.contents().await, newest);
     move_on();
     assert_eq!(scene.at_rest(0).await["outcome"], "unchanged");
@@ -152,8 +151,10 @@ async fn steps_go_further_back_and_a_rollback_can_be_rolled_back() {
         let report = scene.run(0, &["rollback", "3"]).await;
         assert_eq!(scene.contents().await, releases[2], "{forms:?}");
         assert_eq!(report["release"], 7);
-        // What the file asks is what is served: nothing is held.
-        assert!(scene.held().await.is_empty(), "{forms:?}");
+        // What the file asks is what is served: nothing is held. Of a secret nobody knows whether it is where only a
+        // label was moved.
+        let held = if scene.labelled() { keys(["chat/key"]) } else { keys([]) };
+        assert_eq!(scene.held().await, held, "{forms:?}");
         assert_eq!(scene.at_rest(0).await["outcome"], "unchanged", "{forms:?}");
     }
 }
