@@ -10,7 +10,7 @@ use super::{
     CLAIM_TRUSTED, Context, Executed, Finished, NotExecuted, Work, ended, failure, into_error, nothing_done, outcome,
 };
 use crate::model::outcome::{StepOutcome, StepResult, TargetFailure};
-use crate::model::plan::{Plan, Step, StepAction};
+use crate::model::plan::{Plan, Step, StepAction, TargetPlan};
 use crate::model::release::{Header, Record, Row, State, TargetId};
 use crate::record::ledger::{self, LedgerError};
 
@@ -62,9 +62,10 @@ pub(super) async fn claim(
             unclaimed.push(failed.tolerated(plan)?);
         }
     }
-    let releasing = works.iter().filter(|work| releases(plan, work));
+    // Also those that were given up already: whoever reaches them has to hear of it.
+    let releasing = plan.targets.iter().filter(|(_, target)| releases(plan, target));
     let mut targets: BTreeMap<TargetId, TargetName> =
-        releasing.map(|work| (work.plan.id.clone(), work.name.clone())).collect();
+        releasing.map(|(name, target)| (target.id.clone(), name.clone())).collect();
     targets.extend(plan.release.iter().flat_map(|release| release.unreached.clone()));
     for n in 0..works.len() {
         if unclaimed.iter().any(|failure| failure.target == *works[n].name) {
@@ -84,10 +85,8 @@ pub(super) async fn claim(
     Ok(unclaimed)
 }
 
-fn releases(plan: &Plan, work: &Work<'_>) -> bool {
-    work.plan.resume.is_some()
-        || work.plan.steps.iter().any(|step| !step.repair)
-        || (plan.is_wish() && work.plan.records())
+fn releases(plan: &Plan, target: &TargetPlan) -> bool {
+    target.resume.is_some() || target.steps.iter().any(|step| !step.repair) || (plan.is_wish() && target.records())
 }
 
 async fn close(work: &mut Work<'_>) -> Result<(), LedgerError> {
@@ -162,7 +161,7 @@ async fn resume(context: &Context<'_>, open: Record, work: &mut Work<'_>) -> Res
 }
 
 fn header(context: &Context<'_>, plan: &Plan, targets: &BTreeMap<TargetId, TargetName>, work: &Work<'_>) -> Header {
-    let release = plan.release.as_ref().filter(|_| releases(plan, work));
+    let release = plan.release.as_ref().filter(|_| releases(plan, work.plan));
     if let Some(header) = release.and_then(|release| release.header.clone()) {
         // It was made elsewhere already, and this target had not heard of it.
         return header;

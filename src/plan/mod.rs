@@ -270,25 +270,38 @@ fn held(target: &TargetName, key: &Key, hold: &Hold, ledger: &Ledger) -> Held {
     }
 }
 
+/// The most notes of one kind that are told.
+const NOTES: usize = 10;
+
 /// Says where one entry would be released beside a held one that changed in the same release.
 fn split_releases(plan: &Plan, observed: &Observed) -> Vec<String> {
     let mut notes = BTreeSet::new();
-    for held in &plan.held {
-        let (Some(planned), Some(state)) = (plan.targets.get(&held.target), observed.targets.get(&held.target)) else {
+    for (name, planned) in &plan.targets {
+        let Some(state) = observed.targets.get(name) else { continue };
+        let held: BTreeMap<&Key, &Held> =
+            plan.held.iter().filter(|held| held.target == *name).map(|held| (&held.key, held)).collect();
+        let released = planned.steps.iter().filter(|step| !step.repair && !held.contains_key(&step.key));
+        let released: BTreeSet<&Key> = released.map(|step| &step.key).collect();
+        if held.is_empty() || released.is_empty() {
             continue;
-        };
-        let together = |key: &Key| {
-            state.ledger.records.iter().any(|record| {
-                let has = |wanted: &Key| record.rows.iter().any(|row| row.key == *wanted);
-                record.header.cause == Cause::Reconcile && record.header.release.is_some() && has(key) && has(&held.key)
-            })
-        };
-        for step in planned.steps.iter().filter(|step| !step.repair && step.key != held.key && together(&step.key)) {
-            let at = held.serves.map_or_else(|| "as it is".to_owned(), |release| format!("at {release}"));
-            notes.insert(format!("{} changes, {} stays {at} (held)", step.key, held.key));
+        }
+        let records = state.ledger.records.iter();
+        for record in records.filter(|r| r.header.cause == Cause::Reconcile && r.header.release.is_some()) {
+            let changed: BTreeSet<&Key> =
+                record.rows.iter().map(|row| &row.key).filter(|k| released.contains(k)).collect();
+            let stays = record.rows.iter().filter_map(|row| held.get(&row.key));
+            for (held, key) in stays.flat_map(|held| changed.iter().map(move |key| (held, key))).take(NOTES) {
+                let at = held.serves.map_or_else(|| "as it is".to_owned(), |release| format!("at {release}"));
+                notes.insert(format!("{key} changes, {} stays {at} (held)", held.key));
+            }
         }
     }
-    notes.into_iter().collect()
+    let more = notes.len().saturating_sub(NOTES);
+    let mut notes: Vec<_> = notes.into_iter().take(NOTES).collect();
+    if more > 0 {
+        notes.push(format!("{more} more entries change beside held ones of the same release"));
+    }
+    notes
 }
 
 /// Says which kept releases soon cannot be served again.

@@ -371,6 +371,7 @@ fn holds(
 ) -> BTreeMap<Key, Option<Hold>> {
     let Goal::Release { release, .. } = &wish.goal else { return pinned(wish, ledger) };
     let mut changed = BTreeMap::new();
+    let released = released_after(ledger, *release);
     let wanted = wish.goal.pins(ledger);
     let matcher = wish.goal.matcher();
     let asked = wish.asks.and_then(|desired| desired.targets.get(name)).map(|target| &target.entries);
@@ -383,7 +384,7 @@ fn holds(
         let restored = content_of(then.map(|pin| (pin.content.as_ref(), &pin.origin)));
         let before = ledger.holds.get(key);
         let mut hold = before.cloned().unwrap_or_default();
-        hold.contents.extend(released_after(ledger, key, *release));
+        hold.contents.extend(released.get(key).into_iter().flatten().cloned());
         let mut equals_file = false;
         if let Some(entries) = asked {
             let asks = match entries.get(key) {
@@ -441,18 +442,22 @@ fn content_of(content: Option<(Option<&ContentDigest>, &Version)>) -> HeldConten
     }
 }
 
-/// Lists the contents of a key that were released or attempted after a release.
-fn released_after(ledger: &Ledger, key: &Key, release: u64) -> BTreeSet<HeldContent> {
-    let after = |record: &Record| record.header.release.is_some_and(|number| number > release);
-    let rows = rows_of(ledger, key).filter(|(record, _)| after(record) && record.state != State::Abandoned);
-    rows.filter_map(|(_, row)| match row.action {
-        RowAction::Delete | RowAction::Withdraw => Some(HeldContent::Absent),
-        RowAction::Forget => None,
-        _ => match (&row.content, row.restores.as_ref().or(row.to.as_ref())) {
-            (Some(content), _) if content.names_value() => Some(HeldContent::Plain(content.core())),
-            (_, Some(version)) => Some(HeldContent::secret(version)),
-            (_, None) => None,
-        },
-    })
-    .collect()
+/// Lists the contents that were released or attempted after a release, by key.
+fn released_after(ledger: &Ledger, release: u64) -> BTreeMap<&Key, BTreeSet<HeldContent>> {
+    let after = |record: &&Record| record.header.release.is_some_and(|number| number > release);
+    let records = ledger.records.iter().filter(after).filter(|record| record.state != State::Abandoned);
+    let mut contents: BTreeMap<&Key, BTreeSet<HeldContent>> = BTreeMap::new();
+    for row in records.flat_map(|record| &record.rows) {
+        let content = match row.action {
+            RowAction::Delete | RowAction::Withdraw => Some(HeldContent::Absent),
+            RowAction::Forget => None,
+            _ => match (&row.content, row.restores.as_ref().or(row.to.as_ref())) {
+                (Some(content), _) if content.names_value() => Some(HeldContent::Plain(content.core())),
+                (_, Some(version)) => Some(HeldContent::secret(version)),
+                (_, None) => None,
+            },
+        };
+        contents.entry(&row.key).or_default().extend(content);
+    }
+    contents
 }
