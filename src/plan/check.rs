@@ -9,7 +9,8 @@ use repin_provider::{Seen, Serving, TargetName};
 
 use crate::model::desired::Desired;
 use crate::model::observed::{FileStanding, Observed, TargetState};
-use crate::model::plan::{Plan, Step, StepAction, TargetPlan};
+use crate::model::plan::{Plan, Step, StepAction};
+use crate::model::release::Ledger;
 
 /// Something that a plan must not do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +35,8 @@ pub fn check(plan: &Plan, desired: Option<&Desired>, observed: &Observed) -> Vec
             findings.push(finding("", "the target was not observed"));
             continue;
         };
+        let closed = target.close.as_ref().map(|close| state.ledger.with(close.clone()));
+        let ledger = closed.as_ref().unwrap_or(&state.ledger);
         let mut seen_keys = BTreeSet::new();
         for step in &target.steps {
             if !seen_keys.insert(&step.key) {
@@ -42,7 +45,7 @@ pub fn check(plan: &Plan, desired: Option<&Desired>, observed: &Observed) -> Vec
             let wanted = desired
                 .and_then(|desired| desired.targets.get(name))
                 .is_some_and(|target| target.entries.contains_key(&step.key));
-            let wrong = step_faults(step, state, target, wanted, plan.file == FileStanding::Behind);
+            let wrong = step_faults(step, state, ledger, wanted, plan.file == FileStanding::Behind);
             findings.extend(wrong.into_iter().map(|what| finding(step.key.as_str(), what)));
         }
         if plan.release.is_none() && !plan.is_wish() && target.steps.iter().any(|step| !step.repair) {
@@ -59,7 +62,7 @@ pub fn check(plan: &Plan, desired: Option<&Desired>, observed: &Observed) -> Vec
     findings
 }
 
-fn step_faults(step: &Step, state: &TargetState, target: &TargetPlan, wanted: bool, behind: bool) -> Vec<&'static str> {
+fn step_faults(step: &Step, state: &TargetState, ledger: &Ledger, wanted: bool, behind: bool) -> Vec<&'static str> {
     let mut faults = Vec::new();
     let mut fault = |wrong: bool, what| {
         if wrong {
@@ -67,7 +70,6 @@ fn step_faults(step: &Step, state: &TargetState, target: &TargetPlan, wanted: bo
         }
     };
     let item = state.items.get(&step.key).and_then(Seen::item);
-    let ledger = target.close.as_ref().map_or_else(|| state.ledger.clone(), |close| state.ledger.with(close.clone()));
     let owned = ledger.pins.contains_key(&step.key)
         || state.ledger.open().is_some_and(|record| record.rows.iter().any(|row| row.key == step.key));
     let looked = matches!(state.items.get(&step.key), Some(Seen::Present(_) | Seen::Absent));
