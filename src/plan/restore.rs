@@ -37,6 +37,11 @@ pub struct Wish<'a> {
 
 /// Plans what an operator wishes.
 pub fn plan(wish: &Wish<'_>, observed: &Observed) -> Plan {
+    let before = newest_unfinished(observed);
+    let (restores, keys) = match &wish.goal {
+        Goal::Release { release, keys } => (Some(*release), keys.clone()),
+        Goal::Version { .. } => (None, None),
+    };
     let mut blocks = Vec::new();
     let mut targets = BTreeMap::new();
     for (name, state) in &observed.targets {
@@ -56,6 +61,9 @@ pub fn plan(wish: &Wish<'_>, observed: &Observed) -> Plan {
             }
             None => go_back(wish, name, state, &state.ledger, &mut blocks),
         };
+        // One that has not heard of an earlier wish must hear of this one, or that would still be due.
+        let is_due = before.as_ref().is_some_and(|(header, _)| owes(state, header));
+        planned.announces = is_due && !planned.records() && restores.is_some() && keys.is_none();
         planned.cost = cost(&planned, 0, state);
         targets.insert(name.clone(), planned);
     }
@@ -64,10 +72,6 @@ pub fn plan(wish: &Wish<'_>, observed: &Observed) -> Plan {
         // Here all is as it should be; who can reach the others has to hear of it all the same.
         any = targets.values_mut().next().map(|first| first.announces = true).is_some();
     }
-    let (restores, keys) = match &wish.goal {
-        Goal::Release { release, keys } => (Some(*release), keys.clone()),
-        Goal::Version { .. } => (None, None),
-    };
     let release = any.then(|| PlannedRelease {
         number: wish.number,
         continues: None,
