@@ -89,6 +89,11 @@ impl<'a> Player<'a> {
 
     async fn turn(&mut self, turn: &Turn) -> Checked {
         let trouble = turn.trouble;
+        if let Trouble::CutOff(at) = trouble
+            && self.model.hides(at)
+        {
+            return Ok(());
+        }
         match turn.op {
             Op::Edit { who, key, says } => self.edit(who, KEYS[key], says),
             Op::Copy { from } => self.model.hosts[1 - from].file = self.model.hosts[from].file.clone(),
@@ -156,9 +161,8 @@ impl<'a> Player<'a> {
 
     async fn reconcile(&mut self, host: usize, older: bool, trouble: Trouble) -> Checked {
         let file = self.model.hosts[host].file.clone();
-        let came = self
-            .meet(host, trouble, async |scene| Came::of_pass(scene.reconcile(host, &file, older).await))
-            .await;
+        let came =
+            self.meet(host, trouble, async |scene| Came::of_pass(scene.reconcile(host, &file, older).await)).await;
         if let (Came::Died, Trouble::Dies { then, .. }) = (&came, trouble) {
             // Whoever goes on has the same file, old as it may be, unless it is for nobody to release.
             let behind = self.model.standing(host, older) == Standing::Behind;
@@ -251,7 +255,10 @@ impl<'a> Player<'a> {
             (Came::Refused(why), _) => Err(format!("refused: {why}")),
             (Came::Died, _) => Err("it died without a reason".into()),
             (Came::Done(outcome), _) => {
-                ensure!(!matches!(expected, Expect::Refused(_)), "it went through, and was to be refused: {expected:?}");
+                ensure!(
+                    !matches!(expected, Expect::Refused(_)),
+                    "it went through, and was to be refused: {expected:?}"
+                );
                 let newest = self.model.releases().first().copied().unwrap_or(0);
                 match (expected, outcome.release) {
                     (Expect::Release, Some(number)) => ensure!(number > newest, "{number} is taken"),
@@ -266,7 +273,8 @@ impl<'a> Player<'a> {
     /// Tells whether something was refused because somebody else destroyed what was to be served again.
     fn may_be_gone(&self, why: &str) -> bool {
         let lost = self.model.targets.values().any(|target| !target.lost.is_empty());
-        lost && why.contains(&format!("{:?}", BlockKind::Refused)) && (why.contains("gone") || why.contains("does not keep"))
+        lost && why.contains(&format!("{:?}", BlockKind::Refused))
+            && (why.contains("gone") || why.contains("does not keep"))
     }
 
     async fn roll_back(
@@ -310,15 +318,27 @@ impl<'a> Player<'a> {
         self.compare(&came, &expected)?;
         if let Came::Done(outcome) = &came {
             ensure!(cut_off.is_some() || whole(outcome).is_ok(), "{}", whole(outcome).unwrap_err());
-            if outcome.release.is_some() || expected != Expect::Perhaps {
-                self.model = next;
+            if outcome.release.is_none() && expected == Expect::Perhaps {
+                next = self.finished((host, blind), glob.is_some(), cut_off);
             }
+            self.model = next;
+        } else {
+            self.model = self.finished((host, blind), glob.is_some(), cut_off);
         }
         self.check().await?;
         if let (Came::Done(_), Some(number), None) = (&came, number, cut_off) {
             self.once_is_enough((host, blind), number, glob).await?;
         }
         Ok(())
+    }
+
+    /// What is left of a wish that came to nothing: what was due before it.
+    fn finished(&self, by: (usize, bool), any: bool, cut_off: Option<At>) -> Model {
+        let mut model = self.model.clone();
+        if any {
+            model.finish_owed(by, |at| cut_off != Some(at));
+        }
+        model
     }
 
     /// A rollback to the same release again changes nothing.
@@ -341,9 +361,10 @@ impl<'a> Player<'a> {
         let (version, content) = versions[nth % versions.len()].clone();
         let ask = Ask::Pin { key: key(name), version: version.id };
         let file = self.model.hosts[host].file.clone();
-        let came =
-            self.meet(host, trouble, async |scene| Came::of_wish(scene.wish(host, Some(&file), Some(at), &ask).await)).await;
-        let model = |model: &mut Model, made: u64| model.pin(at, name, content.clone(), made);
+        let came = self
+            .meet(host, trouble, async |scene| Came::of_wish(scene.wish(host, Some(&file), Some(at), &ask).await))
+            .await;
+        let model = |model: &mut Model, made: u64| model.pin(host, at, name, content.clone(), made);
         match (trouble, &came) {
             (Trouble::Dies { then, .. }, Came::Died) => {
                 self.model.hosts[then].file = file;
@@ -361,9 +382,11 @@ impl<'a> Player<'a> {
         self.compare(&came, &expected)?;
         if let Came::Done(outcome) = &came {
             whole(outcome)?;
-            if outcome.release.is_some() {
-                self.model = next;
+            if outcome.release.is_none() {
+                next = self.model.clone();
+                next.finish_owed((host, false), |target| target == at);
             }
+            self.model = next;
         }
         self.check().await
     }
@@ -413,7 +436,7 @@ impl<'a> Player<'a> {
         // Whoever forgets a key takes it out of the file first.
         self.edit(Who::Everybody, name, None);
         let cut_off = if let Trouble::CutOff(at) = trouble { Some(at) } else { None };
-        let any = self.model.forget(name, cut_off);
+        let any = self.model.forget(host, name, cut_off);
         let file = self.model.hosts[host].file.clone();
         self.say(host, Some(&file), Order::Forget { glob: Some(name.to_owned()) }, trouble, any).await
     }
