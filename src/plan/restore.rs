@@ -90,7 +90,7 @@ pub fn plan(wish: &Wish<'_>, observed: &Observed) -> Plan {
         file: FileStanding::Current,
         held: Vec::new(),
         notes: Vec::new(),
-        cause: Cause::Reconcile,
+        cause: wish.goal.cause(),
         then_more: false,
     }
 }
@@ -161,6 +161,7 @@ fn go_back(
     ledger: &Ledger,
     blocks: &mut Vec<Block>,
 ) -> TargetPlan {
+    blocks.extend(super::serve_changed(name, state, ledger));
     let caps = &state.capabilities;
     let way = Way::to(&wish.goal, ledger, caps.serving);
     let mut planned = TargetPlan::new(state.id.clone());
@@ -429,11 +430,10 @@ fn pinned(wish: &Wish<'_>, ledger: &Ledger) -> BTreeMap<Key, Option<Hold>> {
     if before.is_some_and(|hold| hold.pinned) {
         return BTreeMap::new();
     }
-    let hold = Hold {
-        pinned: true,
-        since: wish.number,
-        reason: wish.reason.map(str::to_owned),
-        ..before.cloned().unwrap_or_default()
+    // A hold that is there stays what it was once the pin is gone.
+    let hold = match before {
+        Some(before) => Hold { pinned: true, ..before.clone() },
+        None => Hold { pinned: true, since: wish.number, reason: wish.reason.map(str::to_owned), ..Hold::default() },
     };
     [(key.clone(), Some(hold))].into()
 }
