@@ -209,7 +209,7 @@ async fn resolve(provider: &dyn Provider, state: &TargetState, key: &Key, pin: &
         let known = way::known_version(&state.ledger, key, pin);
         return Ok(Some(known.unwrap_or_else(|| Version::new(pin, None))));
     };
-    Ok(at_time(provider, key, time).await?)
+    at_time(provider, key, time).await
 }
 
 /// Returns the version that a key had at a time; `None` where the store tells of none.
