@@ -331,8 +331,10 @@ async fn goal(
                 timeline.resolve(to, keys.as_deref()).map_err(|refusal| not_found(refusal.message, refusal.hint))?;
             refuse_targets(pass, observed, &timeline, release, unreached)?;
             let goal = Goal::Release { release, keys: keys.clone() };
+            let matcher = goal.matcher();
+            let is_about = |key: &Key| matcher.as_ref().is_none_or(|matcher| matcher.is_match(key.as_str()));
             if let Some(glob) = keys
-                && observed.targets.values().all(|state| goal.pins(&state.ledger).is_empty())
+                && !observed.targets.values().any(|state| state.ledger.known_keys().iter().any(is_about))
             {
                 return Err(not_found(
                     format!("{glob:?} matches no key that repin has served"),
