@@ -2,8 +2,10 @@
 
 mod bad;
 mod budget;
+mod budget;
 mod finish;
 mod pins;
+mod retention;
 mod retention;
 mod scene;
 mod stores;
