@@ -2,10 +2,8 @@
 
 mod bad;
 mod budget;
-mod budget;
 mod finish;
 mod pins;
-mod retention;
 mod retention;
 mod scene;
 mod stores;
