@@ -388,6 +388,12 @@ fn holds(
         let then = wanted.get(key).and_then(Option::as_ref);
         let restored = content_of(then.map(|pin| (pin.content.as_ref(), &pin.origin)));
         let before = ledger.holds.get(key);
+        let secret = asked.and_then(|entries| entries.get(key)).filter(|e| e.value.is_secret() && e.pin.is_none());
+        if secret.is_some() && !way.changes.contains_key(key) && !before.is_some_and(|hold| hold.pinned) {
+            // It is served already, and nothing was read that tells whether the file asks for it: whatever brought it
+            // back decided about its hold.
+            continue;
+        }
         let mut hold = before.cloned().unwrap_or_default();
         hold.contents.extend(released.get(key).into_iter().flatten().cloned());
         let mut equals_file = false;
@@ -397,7 +403,6 @@ fn holds(
                 Some(entry) if entry.value.is_secret() && entry.pin.is_none() => None,
                 Some(entry) => Some(HeldContent::Plain(content_digest(entry).core())),
             };
-            let secret = entries.get(key).filter(|entry| entry.value.is_secret() && entry.pin.is_none());
             let same_secret = secret.zip(then).is_some_and(|(entry, then)| match state.past(key, &then.version) {
                 Some(Found::Kept(Some(read))) => read.value.expose() == entry.value.expose(),
                 _ => false,
