@@ -7,6 +7,7 @@
 mod model;
 mod play;
 mod stage;
+mod stories;
 mod story;
 mod wrap;
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use globset::Glob;
 
+use crate::stage::Forms;
 use crate::story::{At, KEYS, Says};
 
 /// What readers meet under one key.
@@ -87,6 +88,8 @@ pub(crate) struct Target {
     knows: BTreeSet<u64>,
     /// Whether readers meet all keys together, so that nothing drifts by itself nor is put back by itself.
     together: bool,
+    /// Whether going back reads what it brings back: where that has to be put again.
+    reads_back: bool,
 }
 
 impl Target {
@@ -165,24 +168,31 @@ impl Target {
         let mut holds = self.holds.clone();
         for key in keys {
             let restored = wanted.get(key).cloned().flatten();
-            let mut hold = holds.remove(key).unwrap_or_default();
+            let asked = file.map(|file| file.get(key).cloned());
+            let is_secret = matches!(&asked, Some(Some(content)) if content.secret);
+            let moves = self.pins.get(key) != restored.as_ref();
+            let mut hold = holds.get(key).cloned().unwrap_or_default();
+            if is_secret && !moves && !hold.pinned {
+                // Whatever brought it back decided about its hold: nothing is read that would tell more.
+                continue;
+            }
+            holds.remove(key);
             let after = self.released.iter().filter(|(n, released, _)| *n > to && *released == key);
             hold.contents.extend(after.map(|(_, _, content)| content.clone()));
-            if let Some(file) = file {
-                let asked = file.get(key).cloned();
-                // A rollback must not need the source of a secret, so that what the file asks for of one is held only
-                // by the versions that had it.
-                let is_secret = asked.as_ref().is_some_and(|content| content.secret);
+            if let Some(asked) = asked {
                 let equal = asked == restored;
+                // A rollback must not need the source of a secret, so that what the file asks for of one is held only
+                // by the versions that had it. Only where it is put again is it read, and can be told to be equal.
+                let told = !is_secret || (moves && self.reads_back);
                 if !is_secret {
                     hold.contents.insert(asked);
                 }
-                if equal && !is_secret {
+                if equal && told && !hold.by_hand {
                     hold.contents.clear();
                 }
             }
             hold.contents.remove(&restored);
-            hold.pinned &= self.pins.get(key) == restored.as_ref();
+            hold.pinned &= !moves;
             if !hold.is_empty() {
                 holds.insert(key, hold);
             }
@@ -251,8 +261,11 @@ enum Made {
 }
 
 impl Model {
-    pub(crate) fn new(snapshot: bool) -> Self {
-        let target = |at| Target { together: snapshot && at == At::Azure, ..Target::default() };
+    pub(crate) fn new(Forms { label, snapshot }: Forms) -> Self {
+        let target = |at| match at {
+            At::Aws => Target { reads_back: !label, ..Target::default() },
+            At::Azure => Target { reads_back: !snapshot, together: snapshot, ..Target::default() },
+        };
         let targets = At::BOTH.map(|at| (at, target(at))).into();
         Self { targets, hosts: vec![Host::default(), Host::default()], ..Self::default() }
     }
@@ -375,7 +388,10 @@ impl Model {
         if self.targets.iter().any(|(at, target)| reached(at) && target.first().is_some_and(|first| first > to)) {
             return Expect::Refused("a target is younger");
         }
-        let about = |target: &Target| !target.wanted(to, glob).is_empty();
+        let about = |target: &Target| {
+            let ever = target.released.iter().map(|(_, key, _)| key).filter(|key| !target.left.contains_key(**key));
+            ever.into_iter().any(|key| matches(glob, key))
+        };
         if !self.targets.iter().any(|(at, target)| reached(at) && about(target)) {
             return Expect::Refused("no such key");
         }
@@ -394,8 +410,9 @@ impl Model {
         }
         let moved = At::BOTH.iter().any(|at| self.targets[at].pins != before.targets[at].pins);
         let held = At::BOTH.iter().any(|at| self.targets[at].holds != before.targets[at].holds);
-        if !moved && !held && !supersedes && cut_off.is_none() {
-            // It equals once.
+        if !moved && !held && !supersedes && cut_off.is_none() && number == 0 {
+            // It equals once. Whether two versions of a secret are equal nobody can tell without reading them, so that
+            // one may take the place of the other in a release of its own.
             *self = before;
             return Expect::Perhaps;
         }
