@@ -43,7 +43,7 @@ def entries(release, edit=None):
     both |= {"early": {"value": "still"}} if release <= 2 else {}
     reference = {"type": "key-vault-reference", "value": f"{VAULT}/{release}"}
     # A content type goes, and has to come back.
-    text = {"value": "no reference any more", "content_type": "text/plain"}
+    text = {"value": "no reference any more"}
     azure = {"chat/vault": reference if release <= 2 else text}
     aws = {"chat/key": {"secret": True, "value_from": {"env": "INTEROP_SECRET"}}}
     flags = {"beta": {"type": "feature-flag", "value": {"id": "beta", "enabled": release != 3}}}
