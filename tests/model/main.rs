@@ -43,18 +43,6 @@ fn play_stories(forms: Forms) {
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let runtime = runtime();
     let clouds = runtime.block_on(Clouds::start(forms));
-    if std::env::var_os("MEASURE").is_some() {
-        let t = std::time::Instant::now();
-        for _ in 0..20 {
-            runtime.block_on(clouds.scene());
-        }
-        eprintln!("SCENE {:?}", t.elapsed() / 20);
-        let t = std::time::Instant::now();
-        for _ in 0..10 {
-            runtime.block_on(play::play(&clouds, &[])).unwrap();
-        }
-        eprintln!("EMPTY {:?} {:?}", t.elapsed() / 10, clouds.counted());
-    }
     let told = runner
         .run(&story::stories(), |story| runtime.block_on(play::play(&clouds, &story)).map_err(TestCaseError::fail));
     if let Err(error) = told {
