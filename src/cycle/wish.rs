@@ -185,7 +185,7 @@ async fn look(pass: &WishPass<'_>) -> Result<Look, WishError> {
 }
 
 async fn plan(pass: &WishPass<'_>, ask: &Ask, look: Look) -> Result<WishPlan, WishError> {
-    let Look { mut observed, memories, unreached, failures, elsewhere, .. } = look;
+    let Look { mut observed, memories, mut unreached, mut failures, elsewhere, .. } = look;
     let plan = match ask {
         Ask::Order { order, .. } => {
             let plan = orders::plan(order, pass.message, pass.desired, &observed);
@@ -194,9 +194,10 @@ async fn plan(pass: &WishPass<'_>, ask: &Ask, look: Look) -> Result<WishPlan, Wi
         }
         Ask::Rollback { .. } | Ask::Pin { .. } => {
             let goal = goal(pass, ask, &observed, &unreached, &elsewhere).await?;
-            let seen = observe::observe_wish(&goal, pass.providers, &mut observed).await;
-            seen.map_err(PassError::Unobserved)?;
             let number = 1 + highest(&observed, &elsewhere);
+            if let Err(errors) = observe::observe_wish(&goal, pass.providers, &mut observed).await {
+                failures.extend(give_up(&mut observed, &mut unreached, errors)?);
+            }
             let wish = Wish { goal, asks: pass.desired, reason: pass.message, number, unreached };
             restore::plan(&wish, &observed)
         }
@@ -206,6 +207,28 @@ async fn plan(pass: &WishPass<'_>, ask: &Ask, look: Look) -> Result<WishPlan, Wi
         return Err(PassError::Wrong(findings).into());
     }
     Ok(WishPlan { plan, observed, unreached: failures, memories })
+}
+
+/// Takes targets out that stopped answering after their ledger had been read: they keep no other from going back. Where
+/// none is left, or one answered that it cannot give what is asked for, nothing is done.
+fn give_up(
+    observed: &mut Observed,
+    unreached: &mut BTreeMap<TargetId, TargetName>,
+    errors: Vec<ObserveError>,
+) -> Result<Vec<TargetFailure>, PassError> {
+    let is_lost = |error: &ObserveError| {
+        matches!(&error.error, LedgerError::Store(store)
+            if matches!(store.kind, ErrorKind::Unreachable | ErrorKind::Throttled))
+    };
+    if errors.len() >= observed.targets.len() || !errors.iter().all(is_lost) {
+        return Err(PassError::Unobserved(errors));
+    }
+    for error in &errors {
+        if let Some(state) = observed.targets.remove(&error.target) {
+            unreached.insert(state.id, error.target.clone());
+        }
+    }
+    Ok(errors.into_iter().filter_map(as_failure).collect())
 }
 
 /// Carries out what an operator asks for.

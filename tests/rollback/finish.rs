@@ -72,24 +72,39 @@ async fn is_down(forms: Forms, (cloud, prefix, target): (&'static str, &str, &st
 #[tokio::test(flavor = "multi_thread")]
 async fn one_cloud_goes_down_in_the_middle() {
     let cases = TWO_FORMS.iter().flat_map(|forms| PREFIXES.map(|cloud| (*forms, cloud)));
-    let cases = cases
-        .flat_map(|(forms, (cloud, _, target))| [0, 1, 3].map(|after| goes_down_after(forms, cloud, target, after)));
+    let cases = cases.flat_map(|(forms, (cloud, _, target))| {
+        [Left::Requests(1), Left::Writes(0), Left::Writes(1), Left::Writes(3)]
+            .map(|left| goes_down_after(forms, cloud, target, left))
+    });
     // Each waits for answers that never come, for seconds.
     futures::future::join_all(cases).await;
 }
 
-async fn goes_down_after(forms: Forms, cloud: &'static str, target: &str, after: u64) {
-    let case = format!("{target} down after {after} writes");
+/// What a cloud still answers before it goes away.
+#[derive(Debug, Clone, Copy)]
+enum Left {
+    /// So many requests: the first reads the ledger.
+    Requests(u64),
+    /// So many writes, and every read before the next.
+    Writes(u64),
+}
+
+async fn goes_down_after(forms: Forms, cloud: &'static str, target: &str, left: Left) {
+    let case = format!("{target} down after {left:?}");
     let scene = Scene::new(forms).await;
     let releases = three_releases(&scene).await;
-    let writes = AtomicU64::new(0);
+    let answered = AtomicU64::new(0);
     scene.world.faults(move |call| {
         if !is_of(call, cloud) {
             return Fault::None;
         }
-        let wrote =
-            if is_write(call) { writes.fetch_add(1, Ordering::Relaxed) + 1 } else { writes.load(Ordering::Relaxed) };
-        if wrote > after { unavailable() } else { Fault::None }
+        let (counts, most) = match left {
+            Left::Requests(most) => (true, most),
+            Left::Writes(most) => (is_write(call), most),
+        };
+        // Once one was refused everything is.
+        let before = answered.fetch_add(u64::from(counts), Ordering::Relaxed);
+        if before + u64::from(counts) > most { unavailable() } else { Fault::None }
     });
     let ran = scene.command(&["rollback", "1", "--timeout", "1s", "-o", "json"]).output().await.expect("runs");
     let told = String::from_utf8_lossy(&ran.stdout).into_owned();

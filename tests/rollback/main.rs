@@ -3,7 +3,9 @@
 mod bad;
 mod budget;
 mod finish;
+mod ledgers;
 mod pins;
+mod readers;
 mod retention;
 mod scene;
 mod stores;

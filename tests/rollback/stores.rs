@@ -156,6 +156,15 @@ impl Stores {
         pager.collect_all().await.expect("a list").len()
     }
 
+    /// Returns what a service that reads one key of Parameter Store is answered.
+    pub(crate) async fn read(&self, key: &str) -> Option<Parameter> {
+        if self.forms.0 == "latest" {
+            self.parameter(key).await
+        } else {
+            self.parameter(&format!("{key}:{LABEL}")).await
+        }
+    }
+
     /// Returns what Parameter Store answers for a key, or for `key:version` and `key:label`.
     pub(crate) async fn parameter(&self, key: &str) -> Option<Parameter> {
         let get = self.ssm.get_parameter().name(format!("{AWS_PREFIX}{key}")).with_decryption(true);
