@@ -80,6 +80,46 @@ async fn one_cloud_goes_down_in_the_middle() {
     futures::future::join_all(cases).await;
 }
 
+/// A cloud that swallows requests is waited for no longer than people wait: the other one goes back meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_cloud_never_answers() {
+    let cases = PREFIXES.map(|(cloud, prefix, target)| swallows(cloud, prefix, target));
+    futures::future::join_all(cases).await;
+}
+
+async fn swallows(cloud: &'static str, prefix: &str, target: &str) {
+    let scene = Scene::new(FORMS[3]).await;
+    let releases = three_releases(&scene).await;
+    scene.world.faults(move |call| if is_of(call, cloud) { Fault::HangBefore } else { Fault::None });
+    let silent = std::process::Stdio::null;
+    let mut rollback = scene.command(&["rollback", "1", "--timeout", "1s"]);
+    let mut rollback = rollback.stdout(silent()).stderr(silent()).spawn().expect("runs");
+    let half = mixed(&releases[0], &releases[2], prefix);
+    let back = async {
+        loop {
+            // What hangs is not asked.
+            let (now, then) = match cloud {
+                "ssm" => (scene.stores.azure_contents().await, "azure "),
+                _ => (scene.stores.aws_contents().await, "aws "),
+            };
+            if half
+                .iter()
+                .filter(|(place, _)| place.starts_with(then))
+                .all(|(place, held)| now.get(place) == Some(held))
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    // One attempt at a request alone may take ten seconds.
+    tokio::time::timeout(Duration::from_secs(9), back).await.expect("the other cloud goes back");
+    assert_eq!(rollback.wait().await.expect("ends").code(), Some(3), "without {target}");
+    scene.up();
+    scene.run(0, &["reconcile"]).await;
+    finished(&scene, &releases, target).await;
+}
+
 /// What a cloud still answers before it goes away.
 #[derive(Debug, Clone, Copy)]
 enum Left {
