@@ -24,7 +24,7 @@ pub use self::check::{Finding, check};
 pub use self::diff::value_changes;
 use self::entry::{Decision, KeyView};
 use self::open::OpenRecord;
-use crate::model::desired::{Desired, FileDigest, Target};
+use crate::model::desired::{Desired, Drift, FileDigest, Target};
 use crate::model::hold::Hold;
 use crate::model::observed::{FileStanding, Observed, TargetState};
 use crate::model::plan::{
@@ -154,7 +154,8 @@ fn plan_target(
         }
         place(decision, target, &mut planned, &mut plan.blocks);
     }
-    settle_set(&mut planned, state, &ledger, plan);
+    let corrects = input.desired.policy.drift == Drift::Correct;
+    settle_set(&mut planned, state, &ledger, corrects, plan);
     lift_holds(&mut planned, &ledger);
     sort(&mut planned.steps);
     planned.copies = copies::of(&planned.steps, state);
@@ -170,7 +171,7 @@ fn sort(steps: &mut [Step]) {
 
 /// Decides which frozen set is due. What readers should meet already is put back first: only then is it known what the
 /// next set is made from.
-fn settle_set(planned: &mut TargetPlan, state: &TargetState, ledger: &Ledger, plan: &mut Plan) {
+fn settle_set(planned: &mut TargetPlan, state: &TargetState, ledger: &Ledger, corrects: bool, plan: &mut Plan) {
     if state.capabilities.serving != Serving::Together {
         return;
     }
@@ -192,7 +193,17 @@ fn settle_set(planned: &mut TargetPlan, state: &TargetState, ledger: &Ledger, pl
                 .map(|set| format!("the snapshot {set} that is served was archived by somebody: it is recovered")),
         );
         planned.set = known.map(SetPlan::Existing);
+    } else if corrects && planned.steps.is_empty() && led_away(state, ledger) {
+        plan.notes.extend(known.as_ref().map(|set| format!("somebody led readers to another snapshot: back to {set}")));
+        planned.set = known.map(SetPlan::Existing);
     }
+}
+
+/// Tells whether readers are led to another set than the ledger's. What it holds of ours may be just the same, and then
+/// no item tells: it holds something beside it.
+fn led_away(state: &TargetState, ledger: &Ledger) -> bool {
+    let known = ledger.set.as_ref().map(|set| &set.name);
+    known.is_some() && state.reference.as_ref().is_some_and(|reference| reference.set.as_ref() != known)
 }
 
 /// Plans the next frozen set: what is staged is brought to what should be served, where it is not that already. What is
