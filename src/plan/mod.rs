@@ -31,7 +31,7 @@ use crate::model::plan::{
     Block, BlockKind, Cost, Drifted, Held, Plan, PlannedRelease, Reason, SetPlan, Step, StepAction, TargetPlan,
 };
 use crate::model::release::{Cause, Ledger, Pin, Record, TargetId};
-use crate::model::retention::{Until, ending, is_near_edge};
+use crate::model::retention::{Until, ending, is_at_end, is_near_edge};
 
 /// Everything that a plan depends on.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +122,12 @@ fn plan_target(
     });
     let apart = state.capabilities.serving == Serving::Apart;
     for key in keys(target, &ledger, state) {
+        let near_edge = is_near_edge(&ledger, &state.capabilities, &key);
+        let head = state.heads.get(&key).and_then(Seen::item).filter(|_| near_edge);
+        let at_end = head.is_some_and(|head| is_at_end(&ledger, &state.capabilities, &key, &head.version));
+        if at_end {
+            plan.notes.push(ended(&target.name, &key));
+        }
         let view = KeyView {
             key: &key,
             entry: target.entries.get(&key),
@@ -143,7 +149,7 @@ fn plan_target(
             serving: state.capabilities.serving,
             set_is_there,
             content_types: state.capabilities.content_types,
-            near_edge: is_near_edge(&ledger, &state.capabilities, &key),
+            near_edge: near_edge && !at_end,
             describes: state.capabilities.describes,
             forgotten: forgotten.is_match(key.as_str()),
         };
@@ -161,6 +167,14 @@ fn plan_target(
     planned.copies = copies::of(&planned.steps, state);
     planned.cost = cost(&planned, target.entries.len(), state);
     planned
+}
+
+/// Says that readers are led to the oldest version that a store has.
+fn ended(target: &TargetName, key: &Key) -> String {
+    format!(
+        "{target} takes no change of {key}: others put so many versions that the one which is served is the oldest, and \
+         the store drops none that a label names; repin rollback to a newer release, or repin pin a newer version"
+    )
 }
 
 /// Removals come last: a reader that follows a renamed key finds the new one before the old one goes.

@@ -258,7 +258,7 @@ impl Restore<'_> {
         }
         let found = self.state.past(self.key, &then.version);
         let content = match found {
-            Some(Found::Kept(_)) if serving == Serving::Apart => {
+            Some(Found::Kept(None)) if serving == Serving::Apart => {
                 step.to = Some(then.version.clone());
                 return Ok(Some(step));
             }
@@ -273,7 +273,15 @@ impl Restore<'_> {
             return Ok(Some(step));
         }
         if serving == Serving::Apart {
-            step.base = last_known(self.ledger, self.key);
+            let head = self.state.heads.get(self.key).and_then(Seen::item);
+            step.base = head.map(|head| head.version.clone()).or_else(|| last_known(self.ledger, self.key));
+            if let Some(head) =
+                head.filter(|head| head.value.is_some() && head.value.as_deref() == content.value.plain())
+            {
+                // A run that died has put it already.
+                step.to = Some(head.version.clone());
+                return Ok(Some(step));
+            }
         }
         step.changes = self.changes(item, &content);
         step.content = Some(content);
