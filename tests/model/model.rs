@@ -240,8 +240,8 @@ pub(crate) enum Expect {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Host {
     pub(crate) file: File,
-    /// The file when it was last the newest.
-    pub(crate) newest: Option<File>,
+    /// The file when it was last the newest, and each time since that a run died which was about to make it that.
+    pub(crate) newest: Vec<File>,
 }
 
 /// Everything.
@@ -289,11 +289,7 @@ impl Model {
             Some((_, last)) if last == file => Standing::Current,
             Some((_, last)) => {
                 let was_released = self.files.iter().any(|(_, released)| released == file);
-                if was_released && newest.as_ref() != Some(last) && !older {
-                    Standing::Behind
-                } else {
-                    Standing::Changed
-                }
+                if was_released && !newest.contains(last) && !older { Standing::Behind } else { Standing::Changed }
             }
         }
     }
@@ -349,7 +345,7 @@ impl Model {
             self.targets.values_mut().for_each(|target| target.note(Some(number)));
         }
         if released || standing == Standing::Current {
-            self.hosts[host].newest = Some(file);
+            self.hosts[host].newest = vec![file];
         }
         match (released, owed) {
             (true, _) => Expect::Release,
@@ -505,10 +501,18 @@ fn bring(target: &mut Target, asked: Option<&Items>, number: u64) -> bool {
         };
         let same = target.pins.get(key) == asked.as_ref();
         let held = target.holds.get(key).is_some_and(|hold| hold.holds(&asked));
+        // Of a secret that is gone nobody can tell whether it is what the file asks for: putting it again may make a
+        // release.
+        let is_secret = asked.as_ref().is_some_and(|content| content.secret);
+        if same && is_secret && number > 0 && !behind && target.is_gone(key) && !target.holds.contains_key(key) {
+            target.release(number, key, asked);
+            released = true;
+            continue;
+        }
         if same || held {
             // What the file asks for can be put again; what only a version held that is destroyed cannot.
-            // Of a secret that is gone nobody can tell whether it is what the file asks for, and a held one is left alone.
-            let untold = asked.is_some_and(|content| content.secret) && target.holds.contains_key(key);
+            // A held one is left alone.
+            let untold = is_secret && target.holds.contains_key(key);
             if !(target.is_gone(key) && (behind || untold || (held && !same))) {
                 target.mend(key);
             }

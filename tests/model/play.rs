@@ -118,7 +118,7 @@ impl<'a> Player<'a> {
             Op::Edit { who, key, says } => self.edit(who, KEYS[key], says),
             Op::Copy { from } => self.model.hosts[1 - from].file = self.model.hosts[from].file.clone(),
             Op::Replace { host } => {
-                self.model.hosts[host].newest = None;
+                self.model.hosts[host].newest.clear();
                 self.scene.replace(host).await;
             }
             Op::Reconcile { host, older } => self.reconcile(host, older, trouble).await?,
@@ -197,6 +197,9 @@ impl<'a> Player<'a> {
         if let (Came::Died, Trouble::Dies { then, .. }) = (&came, trouble) {
             // Whoever goes on has the same file, old as it may be, unless it is for nobody to release.
             let behind = self.model.standing(host, older) == Standing::Behind;
+            if self.scene.remembers(host, &file) {
+                self.model.hosts[host].newest.push(file.clone());
+            }
             let then = if behind { host } else { then };
             self.model.hosts[then].file = file;
             return Box::pin(self.recover(then, older || !behind, |_, _| Ok(()))).await;

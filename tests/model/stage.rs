@@ -301,6 +301,12 @@ impl Scene<'_> {
         cycle::reconcile(&pass).await
     }
 
+    /// Tells whether a host knows that its file was this one when it was the newest, or about to be.
+    pub(crate) fn remembers(&self, host: usize, file: &File) -> bool {
+        let digest = load(self.clouds, &self.owner, &self.folder, file).digest;
+        self.host(host).memory.newest_files().contains(&digest)
+    }
+
     /// Carries out what an operator asks for; without a file where that cannot be read.
     pub(crate) async fn wish(
         &self,

@@ -13,7 +13,9 @@ const ALL_FORMS: [Forms; 4] = [
 
 /// Plays one story in every pair of serve forms.
 fn tell(story: &[Turn]) {
-    ALL_FORMS.map(|forms| tell_in(forms, &[story]));
+    for forms in ALL_FORMS {
+        tell_in(forms, &[story]);
+    }
 }
 
 /// Plays stories in one pair of serve forms.

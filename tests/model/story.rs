@@ -219,8 +219,8 @@ fn trouble() -> impl Strategy<Value = Trouble> {
     ]
 }
 
-/// Stories of some turns. Each begins with both keys of a file released.
+/// Stories of some turns.
 pub(crate) fn stories() -> impl Strategy<Value = Vec<Turn>> {
     let turn = (op(), trouble()).prop_map(|(op, trouble)| Turn { op, trouble });
-    proptest::collection::vec(turn, 1..12)
+    proptest::collection::vec(turn, 1..10)
 }
