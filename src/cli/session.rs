@@ -20,6 +20,7 @@ use crate::desired;
 use crate::exit::Exit;
 use crate::model::desired::{Desired, Identity, TargetConfig};
 use crate::model::outcome::{Interrupt, TargetFailure};
+use crate::model::plan::Limits;
 use crate::record::host::{self, HostMemory};
 use crate::report::Trouble;
 use crate::saved::SavedPlan;
@@ -138,6 +139,7 @@ impl Session {
             allow_older: false,
             timeout: Duration::from_secs(120),
             atomic: false,
+            limits: Limits::default(),
             saved: None,
             progress: &(),
             interrupt,
