@@ -298,6 +298,15 @@ pub(super) struct DaemonArgs {
     /// Only watch: say what would be written, and write nothing anywhere
     #[arg(long)]
     pub(super) dry_run: bool,
+
+    /// Also answer over HTTP: /livez, /readyz, /metrics for Prometheus and /v1/status. Only on loopback, since nobody is
+    /// asked who they are: 127.0.0.1:9187
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Option<SocketAddr>,
+
+    /// Let --listen take an address that others can reach, in a container for example
+    #[arg(long, requires = "listen")]
+    pub(super) listen_public: bool,
 }
 
 /// Arguments of `status`.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use repin_emulator::Emulator;
 use repin_provider::{Error, Owner, Provider};
+use tokio::net::TcpListener;
 
 use super::args::{Common, DaemonArgs};
 use super::print::Printer;
@@ -27,6 +28,7 @@ pub(super) async fn run(common: &Common, args: &DaemonArgs, stop: Stop, printer:
     session::scope(common, &targets)?;
     let memory = HostMemory::open(&session::state_dir(common), &desired.name);
     let dir = session::state_dir(common).join(desired.name.as_str());
+    let listener = listen(args).await?;
     let _lock = lock(&dir, &desired.name)?;
     let emulator = session::start_emulator(common, &targets, printer).await?;
     let request = session::request(common)?;
@@ -42,7 +44,26 @@ pub(super) async fn run(common: &Common, args: &DaemonArgs, stop: Stop, printer:
         stop,
     });
     let _socket = service::listen_beside(&dir, daemon.board());
+    if let Some(listener) = listener {
+        service::listen_on(listener, daemon.board());
+    }
     Ok(Exit::of_interrupt(daemon.run().await))
+}
+
+/// Takes the address of `--listen`, or says why it cannot be had.
+async fn listen(args: &DaemonArgs) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = args.listen else { return Ok(None) };
+    if !address.ip().is_loopback() && !args.listen_public {
+        return Err(Failure::usage(
+            format!("--listen {address}: others can reach this address, and whoever asks is answered"),
+            "Use 127.0.0.1, or say --listen-public where something else keeps strangers away.",
+        ));
+    }
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let trouble = Trouble::new("listen", format!("--listen {address}: {error}"));
+        Failure::new(Exit::Failed, trouble.with_hint("Choose another port, or stop what has it."))
+    })?;
+    Ok(Some(listener))
 }
 
 /// Makes sure that no other daemon works with this state directory. One that cannot be written to has nothing to share.

@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use repin_provider::{Item, Key, Seen, TargetName, Version};
 use serde_json::{Value, json};
 
+use super::metrics::Metrics;
+use super::pass::Ended;
 use crate::cycle::Host;
 use crate::model::desired::Desired;
-use crate::model::plan::Drifted;
 use crate::model::release::{Ledger, TargetId};
 use crate::record::ledger;
 use crate::report::{self, Trouble};
@@ -25,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What the daemon knows of itself.
 pub struct Board {
     host: Arc<Host>,
+    dry_run: bool,
+    metrics: Metrics,
     state: Mutex<State>,
 }
 
@@ -45,6 +48,9 @@ pub(super) struct State {
     turned: Instant,
 }
 
+/// Keys that serve another version than they should, with what they serve; `None` where that is nothing.
+pub(super) type Serves = BTreeMap<Key, Option<Version>>;
+
 /// How one target is.
 #[derive(Debug, Clone)]
 pub(super) struct TargetHealth {
@@ -57,7 +63,11 @@ pub(super) struct TargetHealth {
     /// When it is looked at again.
     pub(super) next: Option<Timestamp>,
     /// What it serves other than it should, as the last pass left it; `None` where that is not known.
-    pub(super) drift: Option<Vec<Drifted>>,
+    pub(super) drift: Option<Serves>,
+    /// Entries of which the file asks for something that is held.
+    pub(super) held: usize,
+    /// The newest release in its ledger.
+    pub(super) release: u64,
 }
 
 /// An entry that somebody else insists on.
@@ -71,7 +81,12 @@ pub(super) struct Contested {
 }
 
 impl Board {
-    pub(super) fn new(host: Arc<Host>, desired: Arc<Desired>, scope: impl Iterator<Item = TargetName>) -> Self {
+    pub(super) fn new(
+        host: Arc<Host>,
+        desired: Arc<Desired>,
+        scope: impl Iterator<Item = TargetName>,
+        dry_run: bool,
+    ) -> Self {
         let now = (host.now)();
         let targets = scope.map(|name| (name, TargetHealth::unknown(now))).collect();
         let state = State {
@@ -84,11 +99,21 @@ impl Board {
             ready: false,
             turned: Instant::now(),
         };
-        Self { host, state: Mutex::new(state) }
+        Self { host, dry_run, metrics: Metrics::new(), state: Mutex::new(state) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a pass.
+    pub(super) fn count(&self, ended: &Ended, good: bool) {
+        self.metrics.count(ended, good);
+    }
+
+    /// Returns what is counted, as text for Prometheus.
+    pub(super) fn metrics(&self) -> Result<String, std::fmt::Error> {
+        self.metrics.text(&self.lock())
     }
 
     /// Notes that the loop turned.
@@ -101,7 +126,11 @@ impl Board {
     /// Tells whether the loop turns; otherwise why it does not seem to. Never depends on a store.
     pub fn live(&self) -> Result<String, String> {
         let idle = self.lock().turned.elapsed();
-        if idle < PATIENCE { Ok("live".to_owned()) } else { Err(format!("no turn of the loop for {} s", idle.as_secs())) }
+        if idle < PATIENCE {
+            Ok("live".to_owned())
+        } else {
+            Err(format!("no turn of the loop for {} s", idle.as_secs()))
+        }
     }
 
     /// Tells whether every target has had a good pass since the start; otherwise which has not.
@@ -127,13 +156,13 @@ impl Board {
         let looks = targets.iter().filter_map(|(name, health)| self.look(&desired, name, health)).collect();
         let asks = file_is_valid.then_some(&*desired);
         let status = Status::new(looks, asks, &self.host.memory.newest_files());
-        let troubles: Vec<_> =
-            targets.into_iter().filter_map(|(name, health)| Some((name, health.error?))).collect();
+        let troubles: Vec<_> = targets.into_iter().filter_map(|(name, health)| Some((name, health.error?))).collect();
         let mut object = report::json::status(desired.name.as_str(), &status, &troubles);
         if !file_is_valid {
             object["file"] = json!("invalid");
         }
         object["daemon"] = own;
+        object["daemon"]["dry_run"] = json!(self.dry_run);
         object
     }
 
@@ -149,7 +178,8 @@ impl Board {
 
 impl State {
     fn own(&self) -> Value {
-        let targets: BTreeMap<_, _> = self.targets.iter().map(|(name, target)| (name.as_str(), target.json())).collect();
+        let targets: BTreeMap<_, _> =
+            self.targets.iter().map(|(name, target)| (name.as_str(), target.json())).collect();
         let contested = self.contested.iter().map(|entry| {
             json!({ "target": entry.target, "key": entry.key, "left_seconds": entry.wait.as_secs(), "by": entry.by })
         });
@@ -171,7 +201,7 @@ impl State {
 
 impl TargetHealth {
     pub(super) fn unknown(now: Timestamp) -> Self {
-        Self { error: None, since: now, good: None, next: None, drift: None }
+        Self { error: None, since: now, good: None, next: None, drift: None, held: 0, release: 0 }
     }
 
     fn json(&self) -> Value {
@@ -186,13 +216,13 @@ impl TargetHealth {
 }
 
 /// Makes what the last pass saw: all pins are served but those that it told of.
-fn seen(ledger: Option<&Ledger>, drift: &[Drifted]) -> BTreeMap<Key, Seen> {
+fn seen(ledger: Option<&Ledger>, drift: &Serves) -> BTreeMap<Key, Seen> {
     let pins = ledger.into_iter().flat_map(|ledger| &ledger.pins);
     let mut items: BTreeMap<Key, Seen> =
         pins.map(|(key, pin)| (key.clone(), Seen::Present(item(pin.version.clone())))).collect();
-    for drifted in drift {
-        let seen = drifted.served.clone().map_or(Seen::Absent, |version| Seen::Present(item(version)));
-        items.insert(drifted.key.clone(), seen);
+    for (key, served) in drift {
+        let seen = served.clone().map_or(Seen::Absent, |version| Seen::Present(item(version)));
+        items.insert(key.clone(), seen);
     }
     items
 }

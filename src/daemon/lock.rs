@@ -38,7 +38,8 @@ impl Lock {
             }
             Err(TryLockError::Error(error)) => return Err(LockError::Unusable(error)),
         }
-        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+        let written =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
         written.map_err(LockError::Unusable)?;
         Ok(Self { _file: file })
     }

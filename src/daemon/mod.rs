@@ -11,6 +11,8 @@
 
 mod board;
 mod lock;
+mod manager;
+mod metrics;
 mod pass;
 mod results;
 pub mod rivals;

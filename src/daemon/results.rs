@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use repin_provider::{ErrorKind, Key, Revision, TargetName};
 
-use super::board::{Contested, TargetHealth};
+use super::board::{Contested, Serves, TargetHealth};
 use super::pass::{self, Ended, Failed, Of};
 use super::run::Daemon;
 use super::schedule::{Health, Released};
@@ -12,7 +12,7 @@ use super::tell;
 use crate::cycle::PassError;
 use crate::model::observed::FileStanding;
 use crate::model::outcome::{Outcome, StepResult};
-use crate::model::plan::{BlockKind, Plan, Reason};
+use crate::model::plan::{BlockKind, Plan, Reason, TargetPlan};
 use crate::model::release::TargetId;
 use crate::record::ledger;
 use crate::report::Trouble;
@@ -25,6 +25,7 @@ impl Daemon {
         if was_interrupted(&ended.result) {
             return;
         }
+        self.board.count(&ended, ended.result.is_ok() && failures.is_empty());
         match &ended.of {
             Of::Target(target) => self.repaired(target, &ended, &failures),
             Of::All => self.released(&ended, &failures),
@@ -34,6 +35,7 @@ impl Daemon {
         }
         self.tell_waits();
         self.note_next();
+        self.tell_manager();
     }
 
     /// Keeps providers for the next pass, but for those that had no valid credentials: the next ones are read anew.
@@ -122,7 +124,11 @@ impl Daemon {
         match outcome.release {
             Some(release) if whole => tracing::info!(release, "release {release} is served: {}", tell::served(outcome)),
             Some(release) if moved => {
-                tracing::warn!(release, "release {release} is served in part: {}; the rest is tried again", tell::served(outcome));
+                tracing::warn!(
+                    release,
+                    "release {release} is served in part: {}; the rest is tried again",
+                    tell::served(outcome)
+                );
             }
             _ => {}
         }
@@ -156,50 +162,68 @@ impl Daemon {
                 tracing::warn!(target_name = %target, "differs from what was released, and is left so for now: {drift}");
             }
             if self.dry_run {
-                self.tell_wishes(target, planned.steps.iter().map(|step| step.key.as_str()));
+                self.tell_dry(target, planned, only.is_none());
             }
         }
     }
 
-    fn tell_wishes<'a>(&mut self, target: &TargetName, wanted: impl Iterator<Item = &'a str>) {
-        let (about, wanted) = (format!("dry {target}"), tell::keys(wanted));
-        if wanted.is_empty() {
-            if self.told.is_over(&about) {
-                tracing::info!(target_name = %target, "there is nothing left to do");
-            }
-        } else if self.told.is_news(&about, &wanted) {
-            tracing::info!(target_name = %target, "would write, if this were no dry run: {wanted}");
+    /// Says what would be written. A pass over one target knows what would be put back; one over all, what would be
+    /// released.
+    fn tell_dry(&mut self, target: &TargetName, planned: &TargetPlan, all: bool) {
+        let steps = planned.steps.iter().filter(|step| step.repair != all);
+        let (word, wanted) =
+            (if all { "release" } else { "put back" }, tell::keys(steps.map(|step| step.key.as_str())));
+        let released = !all && planned.withheld == 0 && self.told.is_over(&format!("would release {target}"));
+        let about = format!("would {word} {target}");
+        if !wanted.is_empty() && self.told.is_news(&about, &wanted) {
+            tracing::info!(target_name = %target, "would {word}, if this were no dry run: {wanted}");
+        }
+        if released || (wanted.is_empty() && self.told.is_over(&about)) {
+            tracing::info!(target_name = %target, "there is nothing to {} any more", if released { "release" } else { word });
         }
     }
 
     /// Notes how a target is, and says so where that is news.
     fn note_health(&mut self, target: &TargetName, trouble: Option<Trouble>, plan: Option<&Plan>) {
         let wall = (self.host.now)();
+        let release = self.newest_release(target);
         let mut board = self.board.lock();
         let Some(known) = board.targets.get_mut(target) else { return };
+        known.release = release;
+        if let Some(plan) = plan {
+            known.held = plan.held.iter().filter(|held| held.target == *target).count();
+        }
         let changed = known.error.as_ref().map(|error| error.kind) != trouble.as_ref().map(|error| error.kind);
         if changed {
             match &trouble {
-                Some(trouble) => tracing::warn!(target_name = %target, "{}: {}", trouble.kind, tell::line(std::slice::from_ref(trouble))),
+                Some(trouble) => {
+                    tracing::warn!(target_name = %target, "{}: {}", trouble.kind, tell::line(std::slice::from_ref(trouble)))
+                }
                 None => tracing::info!(target_name = %target, since = %known.since, "is well again"),
             }
             known.since = wall;
         }
-        let drift = plan.and_then(|plan| plan.targets.get(target)).map(|planned| planned.drift.clone());
+        let drift = plan.and_then(|plan| plan.targets.get(target)).map(|planned| self.drift_left(planned));
         if trouble.is_none() && plan.is_some() {
             known.good = Some(wall);
         }
         *known = TargetHealth { error: trouble, drift, ..known.clone() };
     }
 
+    /// Lists what serves another version than its pin after a pass.
+    fn drift_left(&self, planned: &TargetPlan) -> Serves {
+        let told = planned.drift.iter().map(|drifted| (drifted.key.clone(), drifted.served.clone()));
+        let unmended = planned.steps.iter().filter(|step| self.dry_run && corrects(step.reason));
+        told.chain(unmended.map(|step| (step.key.clone(), step.from.clone()))).collect()
+    }
+
     /// Counts what was put back, and slows down where somebody else insists.
     fn note_corrections(&mut self, outcome: &Outcome) {
         let now = self.now();
-        let corrected = |reason| matches!(reason, Reason::Drift | Reason::Missing);
         let put_back: Vec<_> = outcome
             .steps
             .iter()
-            .filter(|step| corrected(step.reason) && step.result == StepResult::Applied)
+            .filter(|step| corrects(step.reason) && step.result == StepResult::Applied)
             .map(|step| (step.target.clone(), step.key.clone(), step.from.clone()))
             .collect();
         for target in outcome.plan.targets.keys() {
@@ -283,9 +307,31 @@ impl Daemon {
 
     /// Returns the number that the next release gets, as far as this host knows.
     fn next_release(&self) -> u64 {
-        let ids = self.desired.targets.values().map(|target| TargetId::of(&target.config.place()));
-        let ledgers = ids.filter_map(|id| ledger::remembered(&self.desired.name, &self.host.memory.target(&id).ledger));
-        1 + ledgers.map(|ledger| ledger.highest_release()).max().unwrap_or(0)
+        1 + self.desired.targets.keys().map(|name| self.newest_release(name)).max().unwrap_or(0)
+    }
+
+    /// Returns the newest release of a target, as this host last read its ledger; 0 where there is none.
+    fn newest_release(&self, target: &TargetName) -> u64 {
+        let Some(target) = self.desired.targets.get(target) else { return 0 };
+        let known = self.host.memory.target(&TargetId::of(&target.config.place()));
+        ledger::remembered(&self.desired.name, &known.ledger).map_or(0, |ledger| ledger.highest_release())
+    }
+
+    /// Tells the service manager how things stand.
+    fn tell_manager(&mut self) {
+        let status = {
+            let board = self.board.lock();
+            let release = board.targets.values().map(|target| target.release).max().unwrap_or(0);
+            let bad: Vec<_> = board
+                .targets
+                .iter()
+                .filter_map(|(name, target)| Some(format!("{name} {}", target.error.as_ref()?.kind)))
+                .collect();
+            let targets = if bad.is_empty() { format!("{} targets well", board.targets.len()) } else { bad.join(", ") };
+            let file = if board.file.is_empty() { "" } else { "; the file is invalid" };
+            format!("release {release}; {targets}{file}")
+        };
+        self.manager.status(status);
     }
 
     /// Notes when each target is looked at again.
@@ -297,6 +343,10 @@ impl Daemon {
             target.next = due.and_then(|wait| wall.checked_add(wait).ok());
         }
     }
+}
+
+fn corrects(reason: Reason) -> bool {
+    matches!(reason, Reason::Drift | Reason::Missing)
 }
 
 type Failures = BTreeMap<TargetName, (Trouble, Health)>;

@@ -11,7 +11,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::board::{BEAT, Board, TargetHealth};
+use super::board::{Board, TargetHealth};
+use super::manager::Manager;
 use super::pass::{self, Connect, Ended, Of, Providers, Scene};
 use super::rivals::Rivals;
 use super::schedule::{Due, Moment, Schedule};
@@ -63,6 +64,7 @@ pub struct Daemon {
     pub(super) providers: Providers,
     /// Whether the file is known to ask for something that is not released yet.
     pub(super) asked: bool,
+    pub(super) manager: Manager,
     watch: Watch,
     work: FuturesUnordered<LocalBoxFuture<'static, Done>>,
 }
@@ -80,7 +82,7 @@ impl Daemon {
         let Setup { desired, load, is_in_scope, connect, host, interval, dry_run, stop } = setup;
         let (desired, host) = (Arc::new(desired), Arc::new(host));
         let scope: Vec<_> = desired.targets.keys().filter(|name| is_in_scope(name)).cloned().collect();
-        let board = Board::new(Arc::clone(&host), Arc::clone(&desired), scope.iter().cloned());
+        let board = Board::new(Arc::clone(&host), Arc::clone(&desired), scope.iter().cloned(), dry_run);
         Self {
             load,
             is_in_scope,
@@ -96,6 +98,7 @@ impl Daemon {
             told: Told::default(),
             providers: Providers::new(),
             asked: false,
+            manager: Manager::new(),
             watch: Watch::new(),
             work: FuturesUnordered::new(),
         }
@@ -113,11 +116,13 @@ impl Daemon {
         let mut stop = self.stop.clone();
         self.announce();
         self.watch_sources();
+        self.manager.ready();
         let signal = loop {
             self.begin_due();
             self.board.turn();
+            self.manager.turn();
             let wake = self.started + self.schedule.wake_at();
-            let wake = wake.min(Instant::now() + BEAT);
+            let wake = wake.min(Instant::now() + self.manager.beat());
             tokio::select! {
                 Some(done) = self.work.next() => self.take(done),
                 () = self.watch.changed() => self.schedule.notice(self.started.elapsed()),
@@ -126,6 +131,7 @@ impl Daemon {
                 () = tokio::time::sleep_until(wake) => {}
             }
         };
+        self.manager.stopping();
         // Whatever is at work was told to stop, and comes to a place where nothing is half done.
         let ending = async {
             while let Some(done) = self.work.next().await {
@@ -191,12 +197,7 @@ impl Daemon {
     }
 
     /// Asks the store who wrote a version that was put away.
-    pub(super) fn ask_who(
-        &mut self,
-        target: &TargetName,
-        key: &Key,
-        version: Option<Version>,
-    ) {
+    pub(super) fn ask_who(&mut self, target: &TargetName, key: &Key, version: Option<Version>) {
         let Some(provider) = self.providers.get(target).cloned() else { return };
         let (target, key) = (target.clone(), key.clone());
         self.work.push(
@@ -210,14 +211,16 @@ impl Daemon {
 
     fn hang_up(&mut self) {
         tracing::info!("SIGHUP: reading the file again, with fresh credentials");
+        self.manager.reloading();
         self.providers.clear();
         self.schedule.hurry(self.now());
+        self.begin_due();
+        self.manager.ready();
     }
 
     fn reload(&mut self) {
-        let loaded = (self.load)().map_err(|invalid| {
-            invalid.problems.into_iter().map(Trouble::of_problem).collect::<Vec<_>>()
-        });
+        let loaded =
+            (self.load)().map_err(|invalid| invalid.problems.into_iter().map(Trouble::of_problem).collect::<Vec<_>>());
         let loaded = loaded.and_then(|desired| {
             if desired.name == self.desired.name {
                 return Ok(desired);
@@ -241,7 +244,9 @@ impl Daemon {
             Err(problems) => {
                 let text = tell::line(&problems);
                 if self.told.is_news("file", &text) {
-                    tracing::error!("the file is invalid and changes nothing; the last good one stays in force: {text}");
+                    tracing::error!(
+                        "the file is invalid and changes nothing; the last good one stays in force: {text}"
+                    );
                 }
                 self.board.lock().file = problems;
             }

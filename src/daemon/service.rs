@@ -3,6 +3,7 @@
 //! ```text
 //! GET /live, /livez      200 while the loop turns; never depends on a store
 //! GET /ready, /readyz    200 once every target has had a good pass, and from then on
+//! GET /metrics           counters and gauges for Prometheus, asking no store (`metrics.rs` lists them)
 //! GET /v1/status         the object of `repin status -o json` with `daemon` beside it, asking no store
 //! ```
 //! One who says nothing, or nonsense, is hung up on; however many do so, passes go on.
@@ -23,11 +24,12 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::board::Board;
+use super::metrics;
 
 /// The most conversations at a time; further ones wait.
 const CONVERSATIONS: usize = 32;
@@ -64,6 +66,20 @@ pub fn listen_beside(dir: &Path, board: Arc<Board>) -> Option<Socket> {
         }
     });
     Some(Socket { path, serving })
+}
+
+/// Answers over TCP as well, until the listener is dropped with the runtime.
+pub fn listen_on(listener: TcpListener, board: Arc<Board>) {
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!("answering on http://{address}");
+    }
+    tokio::spawn(async move {
+        let (router, seats) = (router(board), Arc::new(Semaphore::new(CONVERSATIONS)));
+        loop {
+            let accepted = listener.accept().await.map(|(stream, _)| stream);
+            take(accepted, &router, &seats).await;
+        }
+    });
 }
 
 /// Binds anew where a daemon that was killed left its socket: whoever holds the lock is the only one.
@@ -108,12 +124,14 @@ fn router(board: Arc<Board>) -> Router {
     let live = get(async |State(board): State<Arc<Board>>| answer(board.live()));
     let ready = get(async |State(board): State<Arc<Board>>| answer(board.ready()));
     let status = get(async |State(board): State<Arc<Board>>| status(&board));
+    let metrics = get(async |State(board): State<Arc<Board>>| metrics(&board));
     Router::new()
         .route("/live", live.clone())
         .route("/livez", live)
         .route("/ready", ready.clone())
         .route("/readyz", ready)
         .route("/v1/status", status)
+        .route("/metrics", metrics)
         .with_state(board)
 }
 
@@ -126,4 +144,11 @@ fn answer(said: Result<String, String>) -> Response {
 
 fn status(board: &Board) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], format!("{}\n", board.status())).into_response()
+}
+
+fn metrics(board: &Board) -> Response {
+    match board.metrics() {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }

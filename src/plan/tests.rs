@@ -441,15 +441,14 @@ fn a_living_run_blocks() {
     world.execute(&wanted, &plan, 2);
     let mut observed = world.observe(&wanted);
     observed.targets.values_mut().for_each(|state| state.takeover = false);
-    let input =
-        Input {
-            desired: &wanted,
-            observed: &observed,
-            newest_here: &[],
-            allow_older: false,
-            highest_elsewhere: 0,
-            limits: Limits::default(),
-        };
+    let input = Input {
+        desired: &wanted,
+        observed: &observed,
+        newest_here: &[],
+        allow_older: false,
+        highest_elsewhere: 0,
+        limits: Limits::default(),
+    };
     let blocked = super::plan(input);
     assert_eq!(blocked.blocks.iter().map(|block| block.kind).collect::<Vec<_>>(), [BlockKind::Running; 2]);
 }

@@ -1,5 +1,6 @@
 //! A daemon that runs beside a test.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ pub(crate) const SOON: &str = "300ms";
 pub(crate) struct Running {
     child: Child,
     log: Arc<Mutex<String>>,
-    socket: std::path::PathBuf,
+    socket: PathBuf,
 }
 
 impl Running {
@@ -35,7 +36,13 @@ impl Running {
 
     /// Starts one.
     pub(crate) fn launch(world: &World, args: &[&str]) -> Self {
+        Self::launch_with(world, args, &[])
+    }
+
+    /// Starts one with more in its environment.
+    pub(crate) fn launch_with(world: &World, args: &[&str], environment: &[(&str, PathBuf)]) -> Self {
         let mut command = world.command(&[&["daemon"], args].concat());
+        command.envs(environment.iter().cloned());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the daemon starts");
         let log = Arc::new(Mutex::new(String::new()));
         let (stderr, kept) = (child.stderr.take().expect("piped"), Arc::clone(&log));

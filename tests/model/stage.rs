@@ -84,7 +84,14 @@ impl Clouds {
         let mut shared = repin_aws_ssm::Options::new(owner("shared"), "shared");
         shared.http_client = Some(repin_aws_ssm::http_client());
         let dir = tempfile::tempdir().expect("a folder");
-        Self { emulator, forms, dir, aws: shared, azure: Transport::new(new_http_client(None)), stories: AtomicU64::new(0) }
+        Self {
+            emulator,
+            forms,
+            dir,
+            aws: shared,
+            azure: Transport::new(new_http_client(None)),
+            stories: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn forms(&self) -> Forms {
@@ -195,7 +202,9 @@ fn text(clouds: &Clouds, owner: &Owner, file: &File) -> String {
                 "    per_target:\n      aws-eu: {{ value: {{ n: {aws} }} }}\n      azure: {{ value: {{ n: {azure} }} }}\n"
             ),
             key if aws == azure => format!("    value: {key}{aws}\n"),
-            key => format!("    per_target:\n      aws-eu: {{ value: {key}{aws} }}\n      azure: {{ value: {key}{azure} }}\n"),
+            key => format!(
+                "    per_target:\n      aws-eu: {{ value: {key}{aws} }}\n      azure: {{ value: {key}{azure} }}\n"
+            ),
         };
         text.push_str(&format!("  {key}:\n{lines}"));
     }
@@ -353,7 +362,8 @@ impl Scene<'_> {
         let provider = &self.other[&at];
         let requests: Vec<ReadRequest> = KEYS.map(|name| ReadRequest { key: key(name), version: None }).into();
         let read = provider.read(&requests).await.expect("read");
-        let content = |read: repin_provider::ReadValue| Content { secret: read.secret, text: read.value.expose().to_owned() };
+        let content =
+            |read: repin_provider::ReadValue| Content { secret: read.secret, text: read.value.expose().to_owned() };
         KEYS.into_iter().zip(read).filter_map(|(key, read)| Some((key, content(read?)))).collect()
     }
 
