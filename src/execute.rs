@@ -65,7 +65,7 @@ impl Context<'_> {
 
 /// What came of a plan. Ends up in the report whatever it is.
 #[must_use]
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Executed {
     /// Every step and what became of it.
     pub steps: Vec<StepOutcome>,
@@ -171,12 +171,6 @@ pub async fn execute(context: &Context<'_>, plan: &Plan, observed: &Observed) ->
     Ok(executed)
 }
 
-impl Default for Executed {
-    fn default() -> Self {
-        Self { steps: Vec::new(), failures: Vec::new(), documents: BTreeMap::new(), interrupted: None, undone: false }
-    }
-}
-
 impl Executed {
     /// Tells whether everything was done.
     pub fn is_whole(&self) -> bool {
@@ -190,7 +184,6 @@ impl Executed {
     }
 
     /// Returns it together with what was done before it.
-    #[must_use]
     pub fn after(mut self, earlier: Option<Self>) -> Self {
         if let Some(mut earlier) = earlier {
             earlier.steps.append(&mut self.steps);

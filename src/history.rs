@@ -106,28 +106,38 @@ pub fn releases(sources: &[Source<'_>], now: Timestamp) -> Vec<Release> {
 
 /// Lists the versions of one key, newest first.
 pub fn versions(source: &Source<'_>, key: &Key, now: Timestamp) -> TargetHistory {
-    let rows = source.ledger.records.iter().flat_map(|record| {
+    let ledger = source.ledger;
+    // Of what is folded away only the last version is known.
+    let base = ledger.start().pins.remove(key).map(|pin| {
+        let made = ledger.records.iter().find(|record| pin.release.is_some() && record.header.release == pin.release);
+        let at = made.map(|record| record.header.at).or(pin.version.at).unwrap_or(Timestamp::UNIX_EPOCH);
+        key_version(source, key, Some(pin.version), (pin.release, at), now)
+    });
+    let rows = ledger.records.iter().flat_map(|record| {
         record.rows.iter().filter(|row| row.key == *key && row.applied).map(move |row| (record, row))
     });
-    let current = source.ledger.pins.get(key);
-    let mut versions: Vec<_> = rows
-        .map(|(record, row)| {
-            let pin = row.to.clone().map(|version| Pin {
-                origin: version.clone(),
-                version,
-                release: record.header.release,
-                content: None,
-            });
-            KeyVersion {
-                version: row.to.clone(),
-                release: record.header.release,
-                released_at: record.header.at,
-                current: row.to.is_some() && current.map(|pin| &pin.version) == row.to.as_ref(),
-                restorable_until: pin.as_ref().and_then(|pin| expires(source, key, pin)),
-                restorable: pin.is_some_and(|pin| is_restorable(source, key, &pin, now)),
-            }
-        })
-        .collect();
+    let rows = rows
+        .map(|(record, row)| key_version(source, key, row.to.clone(), (record.header.release, record.header.at), now));
+    let mut versions: Vec<_> = base.into_iter().chain(rows).collect();
     versions.reverse();
     TargetHistory { target: source.target.clone(), versions }
+}
+
+fn key_version(
+    source: &Source<'_>,
+    key: &Key,
+    version: Option<Version>,
+    (release, released_at): (Option<u64>, Timestamp),
+    now: Timestamp,
+) -> KeyVersion {
+    let pin = version.clone().map(|version| Pin { origin: version.clone(), version, release, content: None });
+    let current = source.ledger.pins.get(key).map(|pin| &pin.version);
+    KeyVersion {
+        current: version.is_some() && current == version.as_ref(),
+        release,
+        released_at,
+        restorable_until: pin.as_ref().and_then(|pin| expires(source, key, pin)),
+        restorable: pin.is_some_and(|pin| is_restorable(source, key, &pin, now)),
+        version,
+    }
 }

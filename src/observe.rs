@@ -13,7 +13,7 @@ use repin_provider::{Error, Item, Key, Observation, Observe, Provider, ReadReque
 use crate::model::compare::same_text;
 use crate::model::desired::{Adopt, Desired, Entry, FileDigest, Target};
 use crate::model::observed::{FileStanding, Observed, TargetState};
-use crate::model::release::{ContentDigest, Record, Runner, State, TargetId};
+use crate::model::release::{ContentDigest, Ledger, Record, Runner, State, TargetId};
 use crate::model::retention::is_near_edge;
 use crate::record::host::{HostMemory, KnownSecret, TargetMemory};
 use crate::record::ledger::{self, LedgerError, Loaded};
@@ -160,7 +160,7 @@ async fn look(
         takeover,
         ..TargetState::unseen(id, provider.place().clone(), provider.capabilities().clone(), ledger)
     };
-    read_owners(target, provider.as_ref(), &mut state).await?;
+    read_owners(target, provider.as_ref(), &state.ledger, &mut state.items).await?;
     Ok((state, memory))
 }
 
@@ -210,23 +210,26 @@ async fn look_closer(
     Ok(())
 }
 
-async fn read_owners(target: &Target, provider: &dyn Provider, state: &mut TargetState) -> Result<(), Error> {
-    let intended = |key: &Key| state.ledger.open().is_some_and(|record| record.may_have_made(key));
+/// Reads the owners of items that the ledger does not know and that may be ours, or become ours.
+async fn read_owners(
+    target: &Target,
+    provider: &dyn Provider,
+    ledger: &Ledger,
+    items: &mut BTreeMap<Key, Seen>,
+) -> Result<(), Error> {
+    let intended = |key: &Key| ledger.open().is_some_and(|record| record.may_have_made(key));
     let adopts = |key: &Key| target.entries.get(key).is_some_and(|entry| entry.adopt != Adopt::Never);
-    let unknown: Vec<Key> = state
-        .items
-        .iter()
-        .filter(|(key, seen)| {
-            let unread = seen.item().is_some_and(|item| item.owner.is_none());
-            unread && !state.ledger.pins.contains_key(*key) && (intended(key) || adopts(key))
-        })
-        .map(|(key, _)| key.clone())
-        .collect();
+    let known = |key: &Key| ledger.pins.contains_key(key) || ledger.withdrawn.contains_key(key);
+    let is_unknown = |(key, seen): &(&Key, &Seen)| {
+        let unread = seen.item().is_some_and(|item| item.owner.is_none());
+        unread && !known(key) && (intended(key) || adopts(key))
+    };
+    let unknown: Vec<Key> = items.iter().filter(is_unknown).map(|(key, _)| key.clone()).collect();
     if unknown.is_empty() {
         return Ok(());
     }
     for (key, owner) in unknown.iter().zip(provider.owners(&unknown).await?) {
-        if let Some(Seen::Present(item)) = state.items.get_mut(key) {
+        if let Some(Seen::Present(item)) = items.get_mut(key) {
             item.owner = Some(owner);
         }
     }

@@ -154,9 +154,9 @@ impl Timeline {
         done.map(|(number, _)| *number).next_back().ok_or_else(|| {
             let first = self.served().find_map(|(number, made)| Some((number, made.done?)));
             NoRelease {
-                message: format!("no release was served at {time}"),
+                message: format!("no release was served at {time:.0}"),
                 hint: match first {
-                    Some((number, done)) => format!("The first, {number}, was served from {done} on."),
+                    Some((number, done)) => format!("The first, {number}, was served from {done:.0} on."),
                     None => "No release has been served in full yet.".to_owned(),
                 },
             }

@@ -35,7 +35,7 @@ pub(super) type Stop = watch::Receiver<Option<Interrupt>>;
 pub(super) struct Session {
     pub(super) providers: BTreeMap<TargetName, Arc<dyn Provider>>,
     /// The targets out of scope that can be connected to, for what their ledgers say.
-    others: BTreeMap<TargetName, Arc<dyn Provider>>,
+    pub(super) others: BTreeMap<TargetName, Arc<dyn Provider>>,
     /// Targets that cannot even be asked: a variable or a file of theirs is missing on this host.
     unconnected: BTreeMap<TargetName, Error>,
     pub(super) host: Host,

@@ -69,6 +69,7 @@ impl Scene {
         WishPass {
             owner: &self.identity.name,
             providers: &self.session.providers,
+            others: &self.session.others,
             unconnected: &self.unconnected,
             configured: &self.configured,
             scoped: self.scoped,

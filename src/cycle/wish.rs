@@ -53,12 +53,21 @@ pub enum Ask {
     },
 }
 
+impl Ask {
+    /// Tells whether it decides anew about everything that an earlier wish was about.
+    fn supersedes(&self) -> bool {
+        matches!(self, Self::Rollback { keys: None, .. })
+    }
+}
+
 /// A pass for an operator.
 pub struct WishPass<'a> {
     /// The owner of everything that is written.
     pub owner: &'a Owner,
     /// The providers of the targets in scope that can be asked.
     pub providers: &'a BTreeMap<TargetName, Arc<dyn Provider>>,
+    /// The providers of the file's other targets: their ledgers know release numbers, and wishes that are not finished.
+    pub others: &'a BTreeMap<TargetName, Arc<dyn Provider>>,
     /// The targets in scope that cannot even be asked, with why in words.
     pub unconnected: &'a BTreeMap<TargetName, TargetId>,
     /// Every target of the file.
@@ -130,21 +139,65 @@ pub struct WishPlan {
 /// # Errors
 /// Says why there is no plan. A plan that may not run is returned, with its blocks.
 pub async fn plan_only(pass: &WishPass<'_>, ask: &Ask) -> Result<WishPlan, WishError> {
-    let reached = observe::reach(pass.owner, pass.providers, &pass.host.memory, pass.host.is_gone.as_ref()).await;
+    let look = look(pass).await?;
+    plan(pass, ask, look).await
+}
+
+/// What the ledgers say.
+struct Look {
+    observed: Observed,
+    memories: BTreeMap<TargetName, TargetMemory>,
+    /// Targets that are meant and could not be reached.
+    unreached: BTreeMap<TargetId, TargetName>,
+    failures: Vec<TargetFailure>,
+    /// The ledgers of targets that this is not meant for, and of those that could not be reached as this host last read
+    /// them.
+    elsewhere: BTreeMap<TargetId, Ledger>,
+    /// Whether a wish made before this one is not finished on a target in scope.
+    unfinished: bool,
+}
+
+async fn look(pass: &WishPass<'_>) -> Result<Look, WishError> {
+    let reach = |providers| observe::reach(pass.owner, providers, &pass.host.memory, pass.host.is_gone.as_ref());
+    let others = async {
+        // Leaving a target out may be why the scope is what it is: it is not waited for.
+        tokio::time::timeout(super::OTHERS_ANSWER, reach(pass.others)).await.map(|reached| reached.seeing.observed)
+    };
+    let (reached, others) = tokio::join!(reach(pass.providers), others);
     let (reached, unreached) = unreached(pass, reached)?;
-    let (mut observed, memories) = (reached.seeing.observed, reached.seeing.memories);
+    let (observed, memories) = (reached.seeing.observed, reached.seeing.memories);
+    let mut all = observed.clone();
+    all.targets.extend(others.unwrap_or_default().targets);
+    let unfinished = way::unfinished_ways(&all).keys().any(|name| observed.targets.contains_key(name));
+    let mut known: BTreeMap<TargetId, Ledger> =
+        all.targets.into_values().map(|state| (state.id, state.ledger)).collect();
+    for id in pass.configured.keys().chain(unreached.keys()) {
+        if !known.contains_key(id)
+            && let Some(ledger) = ledger::remembered(pass.owner, &pass.host.memory.target(id).ledger)
+        {
+            known.insert(id.clone(), ledger);
+        }
+    }
+    let seen = |id: &TargetId| observed.targets.values().any(|state| state.id == *id);
+    let elsewhere = known.into_iter().filter(|(id, _)| !seen(id)).collect();
     let failures = reached.unreached.into_values().filter_map(as_failure).collect();
+    Ok(Look { observed, memories, unreached, failures, elsewhere, unfinished })
+}
+
+async fn plan(pass: &WishPass<'_>, ask: &Ask, look: Look) -> Result<WishPlan, WishError> {
+    let Look { mut observed, memories, mut unreached, mut failures, elsewhere, .. } = look;
     let plan = match ask {
         Ask::Order { order, .. } => {
             let plan = orders::plan(order, pass.message, pass.desired, &observed);
-            refuse_empty_order(order, &plan, &observed)?;
+            refuse_empty_order(order, &plan, &observed, pass.desired)?;
             plan
         }
         Ask::Rollback { .. } | Ask::Pin { .. } => {
-            let goal = goal(pass, ask, &observed, &unreached).await?;
-            let seen = observe::observe_wish(&goal, pass.providers, &mut observed).await;
-            seen.map_err(PassError::Unobserved)?;
-            let number = 1 + highest(pass, &observed, &unreached);
+            let goal = goal(pass, ask, &observed, &unreached, &elsewhere).await?;
+            let number = 1 + highest(&observed, &elsewhere);
+            if let Err(errors) = observe::observe_wish(&goal, pass.providers, &mut observed).await {
+                failures.extend(give_up(&mut observed, &mut unreached, errors)?);
+            }
             let wish = Wish { goal, asks: pass.desired, reason: pass.message, number, unreached };
             restore::plan(&wish, &observed)
         }
@@ -156,6 +209,28 @@ pub async fn plan_only(pass: &WishPass<'_>, ask: &Ask) -> Result<WishPlan, WishE
     Ok(WishPlan { plan, observed, unreached: failures, memories })
 }
 
+/// Takes targets out that stopped answering after their ledger had been read: they keep no other from going back. Where
+/// none is left, or one answered that it cannot give what is asked for, nothing is done.
+fn give_up(
+    observed: &mut Observed,
+    unreached: &mut BTreeMap<TargetId, TargetName>,
+    errors: Vec<ObserveError>,
+) -> Result<Vec<TargetFailure>, PassError> {
+    let is_lost = |error: &ObserveError| {
+        matches!(&error.error, LedgerError::Store(store)
+            if matches!(store.kind, ErrorKind::Unreachable | ErrorKind::Throttled))
+    };
+    if errors.len() >= observed.targets.len() || !errors.iter().all(is_lost) {
+        return Err(PassError::Unobserved(errors));
+    }
+    for error in &errors {
+        if let Some(state) = observed.targets.remove(&error.target) {
+            unreached.insert(state.id, error.target.clone());
+        }
+    }
+    Ok(errors.into_iter().filter_map(as_failure).collect())
+}
+
 /// Carries out what an operator asks for.
 ///
 /// # Errors
@@ -163,8 +238,17 @@ pub async fn plan_only(pass: &WishPass<'_>, ask: &Ask) -> Result<WishPlan, WishE
 pub async fn carry_out(pass: &WishPass<'_>, ask: &Ask) -> Result<Outcome, WishError> {
     let before = requests(pass.providers);
     let mut wait = FIRST_WAIT;
+    let mut earlier: Option<Executed> = None;
     for attempt in 1.. {
-        let WishPlan { plan, observed, unreached, mut memories } = plan_only(pass, ask).await?;
+        let look = look(pass).await?;
+        if attempt == 1 && look.unfinished && !ask.supersedes() {
+            // What somebody wished before comes before it. What cannot be finished stays for a pass to tell.
+            earlier = finish(pass).await.map(|(_, executed)| executed);
+            if earlier.is_some() {
+                continue;
+            }
+        }
+        let WishPlan { plan, observed, unreached, mut memories } = plan(pass, ask, look).await?;
         let raced = match blocked(&plan) {
             Some(BlockKind::Running) if attempt < ANEW => None,
             Some(_) => return Err(PassError::Blocked(Box::new(plan)).into()),
@@ -176,6 +260,7 @@ pub async fn carry_out(pass: &WishPass<'_>, ask: &Ask) -> Result<Outcome, WishEr
                     if let Ask::Order { order, purge: true } = ask {
                         executed.failures.extend(purge(pass, order, &observed).await);
                     }
+                    executed = executed.after(earlier);
                     executed.failures.extend(unreached);
                     return Ok(Outcome { recorded, ..outcome(pass, plan, executed, &before) });
                 }
@@ -218,10 +303,14 @@ async fn insist(pass: &WishPass<'_>, plan: Plan, executed: Executed) -> (Plan, E
 
 /// Looks at what an unfinished wish needs, and carries out the rest of it.
 async fn finish(pass: &WishPass<'_>) -> Option<(Plan, Executed)> {
-    let reached = observe::reach(pass.owner, pass.providers, &pass.host.memory, pass.host.is_gone.as_ref()).await;
+    // A target may have to hear of it from the ledger of another.
+    let all =
+        pass.providers.iter().chain(pass.others).map(|(name, provider)| (name.clone(), provider.clone())).collect();
+    let reached = observe::reach(pass.owner, &all, &pass.host.memory, pass.host.is_gone.as_ref()).await;
     let (mut observed, mut memories) = (reached.seeing.observed, reached.seeing.memories);
-    observe::observe_unfinished(pass.providers, &mut observed).await.ok()?;
-    let plan = restore::unfinished(&observed, pass.desired).filter(|plan| plan.blocks.is_empty())?;
+    observe::observe_unfinished(&all, &mut observed).await.ok()?;
+    let mut plan = restore::unfinished(&observed, pass.desired).filter(|plan| plan.blocks.is_empty())?;
+    plan.targets.retain(|name, _| pass.providers.contains_key(name));
     let mut executed = execute(pass, &plan, &observed).await.ok()?;
     remember(pass, &mut memories, &mut executed, &observed);
     Some((plan, executed))
@@ -255,16 +344,20 @@ async fn goal(
     ask: &Ask,
     observed: &Observed,
     unreached: &BTreeMap<TargetId, TargetName>,
+    elsewhere: &BTreeMap<TargetId, Ledger>,
 ) -> Result<Goal, WishError> {
     match ask {
         Ask::Rollback { to, keys } => {
-            let timeline = Timeline::new(observed.targets.values().map(|state| (&state.id, &state.ledger)));
+            let reached = observed.targets.values().map(|state| (&state.id, &state.ledger));
+            let timeline = Timeline::new(reached.chain(elsewhere));
             let release =
                 timeline.resolve(to, keys.as_deref()).map_err(|refusal| not_found(refusal.message, refusal.hint))?;
             refuse_targets(pass, observed, &timeline, release, unreached)?;
             let goal = Goal::Release { release, keys: keys.clone() };
+            let matcher = goal.matcher();
+            let is_about = |key: &Key| matcher.as_ref().is_none_or(|matcher| matcher.is_match(key.as_str()));
             if let Some(glob) = keys
-                && observed.targets.values().all(|state| goal.pins(&state.ledger).is_empty())
+                && !observed.targets.values().any(|state| state.ledger.known_keys().iter().any(is_about))
             {
                 return Err(not_found(
                     format!("{glob:?} matches no key that repin has served"),
@@ -340,7 +433,20 @@ fn refuse_targets(
     Ok(())
 }
 
-fn refuse_empty_order(order: &Order, plan: &Plan, observed: &Observed) -> Result<(), WishError> {
+/// Lists the keys that an operator may mean.
+fn known<'a>(observed: &'a Observed, asks: Option<&'a Desired>) -> impl Iterator<Item = &'a Key> {
+    let ledgers = observed.targets.values().map(|state| &state.ledger);
+    let ours = ledgers.flat_map(|ledger| ledger.pins.keys().chain(ledger.holds.keys()));
+    let asked = asks.into_iter().flat_map(|desired| desired.targets.values()).flat_map(|t| t.entries.keys());
+    ours.chain(asked)
+}
+
+fn refuse_empty_order(
+    order: &Order,
+    plan: &Plan,
+    observed: &Observed,
+    asks: Option<&Desired>,
+) -> Result<(), WishError> {
     if !plan.targets.values().all(|target| !target.records()) || !plan.blocks.is_empty() {
         return Ok(());
     }
@@ -367,26 +473,18 @@ fn refuse_empty_order(order: &Order, plan: &Plan, observed: &Observed) -> Result
         Order::Forget { glob: Some(glob) } => {
             Err(not_found(format!("{glob:?} matches no key that repin owns"), "repin status tells what there is."))
         }
-        Order::Hold { glob }
-            if !observed.targets.values().any(|state| state.ledger.holds.values().any(|h| h.by_hand)) =>
-        {
-            Err(not_found(
-                format!("{glob:?} matches no key that repin owns or the file has"),
-                "repin plan lists the keys.",
-            ))
-        }
+        Order::Hold { glob } if !known(observed, asks).any(|key| order.matches(key)) => Err(not_found(
+            format!("{glob:?} matches no key that repin owns or the file has"),
+            "repin plan lists the keys.",
+        )),
         _ => Ok(()),
     }
 }
 
-/// Returns the highest release number that anybody may know; of targets that do not answer, what this host last read.
-fn highest(pass: &WishPass<'_>, observed: &Observed, unreached: &BTreeMap<TargetId, TargetName>) -> u64 {
-    let reached = observed.targets.values().map(|state| state.ledger.highest_release());
-    let others = pass.configured.keys().filter(|id| !observed.targets.values().any(|state| state.id == **id));
-    let remembered = others.chain(unreached.keys()).filter_map(|id| {
-        ledger::remembered(pass.owner, &pass.host.memory.target(id).ledger).map(|ledger| ledger.highest_release())
-    });
-    reached.chain(remembered).max().unwrap_or(0)
+/// Returns the highest release number that anybody is known to know.
+fn highest(observed: &Observed, elsewhere: &BTreeMap<TargetId, Ledger>) -> u64 {
+    let reached = observed.targets.values().map(|state| &state.ledger);
+    reached.chain(elsewhere.values()).map(Ledger::highest_release).max().unwrap_or(0)
 }
 
 async fn execute(pass: &WishPass<'_>, plan: &Plan, observed: &Observed) -> Result<Executed, NotExecuted> {

@@ -20,21 +20,21 @@ const MESSAGE: usize = 400;
 /// Why not every claim could be made.
 pub(super) enum ClaimFailed {
     Raced(TargetName),
-    Failed(TargetFailure),
+    Failed(Box<TargetFailure>),
 }
 
 impl ClaimFailed {
     fn of(work: &Work<'_>, doing: &'static str, error: LedgerError) -> Self {
         match error {
             LedgerError::Raced(_) => Self::Raced(work.name.clone()),
-            error => Self::Failed(failure(work.name, doing, into_error(error))),
+            error => Self::Failed(Box::new(failure(work.name, doing, into_error(error)))),
         }
     }
 
     /// Returns the failure where the others may go on without this target.
     fn tolerated(self, plan: &Plan) -> Result<TargetFailure, Self> {
         match self {
-            Self::Failed(failure) if plan.is_wish() => Ok(failure),
+            Self::Failed(failure) if plan.is_wish() => Ok(*failure),
             other => Err(other),
         }
     }
@@ -43,7 +43,7 @@ impl ClaimFailed {
     pub(super) fn into_executed(self, plan: &Plan) -> Result<Executed, NotExecuted> {
         match self {
             Self::Raced(target) => Err(NotExecuted::Raced(target)),
-            Self::Failed(failure) => Ok(nothing_done(plan, vec![failure], None)),
+            Self::Failed(failure) => Ok(nothing_done(plan, vec![*failure], None)),
         }
     }
 }

@@ -66,14 +66,25 @@ pub fn content_digest(entry: &Entry) -> ContentDigest {
         // As JSON, so that no two different lists of parts read the same.
         .then(|| serde_json::json!([entry.description, entry.tier, entry.tags]).to_string());
     let Some(text) = entry.value.plain() else { return ContentDigest::of_secret(about.as_deref()) };
-    let parsed = if entry.kind.is_json() { serde_json::from_str::<Value>(text).ok() } else { None };
-    let value = parsed.as_ref().map_or_else(|| text.to_owned(), canonical_json);
-    let content = match &entry.pin {
+    match &entry.pin {
         // Whatever the value says.
-        Some(pin) => serde_json::json!({ "pin": pin }),
-        None => serde_json::json!([value, entry.content_type]),
-    };
-    ContentDigest::of(&content.to_string(), about.as_deref())
+        Some(pin) => ContentDigest::of(&serde_json::json!({ "pin": pin }).to_string(), about.as_deref()),
+        None => digest_of(text, entry.kind.is_json(), entry.content_type.as_deref(), about.as_deref()),
+    }
+}
+
+fn digest_of(text: &str, json: bool, content_type: Option<&str>, about: Option<&str>) -> ContentDigest {
+    let parsed = if json { serde_json::from_str::<Value>(text).ok() } else { None };
+    let value = parsed.as_ref().map_or_else(|| text.to_owned(), canonical_json);
+    ContentDigest::of(&serde_json::json!([value, content_type]).to_string(), about)
+}
+
+/// Tells whether the content type of an item was asked for by the entry that brought the content of a pin, by name or by
+/// its type: it then goes with that content. One that was there before, or that somebody else set, is preserved.
+pub fn brought_content_type(item: &Item, content: &ContentDigest) -> bool {
+    let (Some(value), Some(content_type)) = (&item.value, item.content_type.as_deref()) else { return false };
+    let is_it = |json| digest_of(value, json, Some(content_type), None) == content.core();
+    is_it(true) || is_it(false)
 }
 
 /// Returns what to put so that the item holds what was read. The description of what is there stays where the store

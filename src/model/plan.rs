@@ -401,7 +401,7 @@ impl Plan {
 
     /// Tells whether stores differ from what they should serve, whether or not a step mends it.
     pub fn has_changes(&self) -> bool {
-        self.targets.values().any(|target| !target.steps.is_empty() || !target.drift.is_empty())
+        self.targets.values().any(|target| !target.steps.is_empty() || !target.drift.is_empty() || target.set.is_some())
     }
 
     /// Counts.

@@ -116,7 +116,7 @@ fn before_adoption(ledger: &Ledger, key: &Key, release: u64) -> Option<Pin> {
 /// Returns the version of a key that a store's own name for it means, as far as the ledger knows: the newest, since
 /// numbers start again when an item is made anew.
 pub fn known_version(ledger: &Ledger, key: &Key, id: &str) -> Option<Version> {
-    rows_of(ledger, key).filter_map(|(_, row)| row.to.clone()).filter(|version| version.id == id).last()
+    rows_of(ledger, key).filter_map(|(_, row)| row.to.clone()).rfind(|version| version.id == id)
 }
 
 fn known_pin(ledger: &Ledger, key: &Key, version: &Version) -> Option<Pin> {

@@ -8,6 +8,7 @@ use repin_provider::{
     Error, Item, Key, Observe, Provider, ReadRequest, ReadValue, Seen, Serving, TargetName, Value, Version, View,
 };
 
+use super::read_owners;
 use crate::model::compare::content_digest;
 use crate::model::desired::{Desired, Target};
 use crate::model::hold::HeldContent;
@@ -83,7 +84,7 @@ pub(super) async fn read_heads(
     }
     let seen = provider.observe(Observe { keys, view: View::Newest, ..Observe::default() }).await?;
     state.heads = seen.items;
-    read_head_owners(target, provider, state).await?;
+    read_owners(target, provider, &state.ledger, &mut state.heads).await?;
     let unserved = |key: &Key, head: &Item| {
         state.items.get(key).and_then(Seen::item).is_none_or(|served| served.version != head.version)
     };
@@ -150,32 +151,6 @@ fn is_stirred(target: &Target, state: &TargetState, prunes: bool, key: &Key) -> 
     }
 }
 
-/// Reads the owners of items that readers do not meet and the ledger does not know: they may be a dead run's.
-async fn read_head_owners(target: &Target, provider: &dyn Provider, state: &mut TargetState) -> Result<(), Error> {
-    let ledger = &state.ledger;
-    let open = ledger.open();
-    let unknown: Vec<Key> = state
-        .heads
-        .iter()
-        .filter(|(key, seen)| {
-            let unread = seen.item().is_some_and(|item| item.owner.is_none());
-            let known = ledger.pins.contains_key(*key) || ledger.withdrawn.contains_key(*key);
-            let adopts = target.entries.get(*key).is_some_and(|e| e.adopt != crate::model::desired::Adopt::Never);
-            unread && !known && (adopts || open.is_some_and(|record| record.may_have_made(key)))
-        })
-        .map(|(key, _)| key.clone())
-        .collect();
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    for (key, owner) in unknown.iter().zip(provider.owners(&unknown).await?) {
-        if let Some(Seen::Present(item)) = state.heads.get_mut(key) {
-            item.owner = Some(owner);
-        }
-    }
-    Ok(())
-}
-
 /// Reads the versions that the file pins and that are not what is served.
 pub(super) async fn read_file_pins(
     target: &Target,
@@ -209,7 +184,7 @@ async fn resolve(provider: &dyn Provider, state: &TargetState, key: &Key, pin: &
         let known = way::known_version(&state.ledger, key, pin);
         return Ok(Some(known.unwrap_or_else(|| Version::new(pin, None))));
     };
-    Ok(at_time(provider, key, time).await?)
+    at_time(provider, key, time).await
 }
 
 /// Returns the version that a key had at a time; `None` where the store tells of none.

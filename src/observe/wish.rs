@@ -3,10 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
-use repin_provider::{Error, Item, Key, Observe, Owner, Provider, Seen, Serving, TargetName, Version, View};
+use repin_provider::{Error, ErrorKind, Item, Key, Observe, Owner, Provider, Seen, Serving, TargetName, Version, View};
+use tokio::time::Instant;
 
 use super::{ObserveError, Providers, Seeing, closer, may_take_over};
 use crate::model::observed::{Observed, TargetState};
@@ -23,7 +26,11 @@ pub struct Reached {
     pub unreached: BTreeMap<TargetName, ObserveError>,
 }
 
-/// Reads the ledgers of all targets in scope.
+/// How long other targets are waited for once one has answered. One that is slower is finished by a later pass.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reads the ledgers of all targets in scope. One that does not answer is given up soon after another has: a store that
+/// swallows requests would else hold up the way back of all.
 pub async fn reach(
     owner: &Owner,
     providers: &Providers,
@@ -33,21 +40,38 @@ pub async fn reach(
     let reads = providers.iter().map(|(name, provider)| async move {
         (name, provider, read_ledger(owner, provider.as_ref(), memory, is_gone).await)
     });
-    let mut seeing = Seeing { observed: Observed::default(), memories: BTreeMap::new() };
-    let mut unreached = BTreeMap::new();
-    for (name, provider, read) in join_all(reads).await {
+    let mut reads: FuturesUnordered<_> = reads.collect();
+    let mut reached = Reached {
+        seeing: Seeing { observed: Observed::default(), memories: BTreeMap::new() },
+        unreached: providers.iter().map(|(name, provider)| (name.clone(), silent(name, provider.as_ref()))).collect(),
+    };
+    let mut deadline = None;
+    loop {
+        let read = match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, reads.next()).await.ok().flatten(),
+            None => reads.next().await,
+        };
+        let Some((name, provider, read)) = read else { return reached };
         match read {
             Ok((state, memory)) => {
-                seeing.observed.targets.insert(name.clone(), state);
-                seeing.memories.insert(name.clone(), memory);
+                deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
+                reached.unreached.remove(name);
+                reached.seeing.observed.targets.insert(name.clone(), state);
+                reached.seeing.memories.insert(name.clone(), memory);
             }
             Err(error) => {
                 let error = ObserveError { target: name.clone(), endpoint: provider.endpoint(), error };
-                unreached.insert(name.clone(), error);
+                reached.unreached.insert(name.clone(), error);
             }
         }
     }
-    Reached { seeing, unreached }
+}
+
+/// What is said of a target that had not answered when it was given up.
+fn silent(name: &TargetName, provider: &dyn Provider) -> ObserveError {
+    let message = format!("{} has not answered, and others have", provider.endpoint());
+    let error = Error::new(ErrorKind::Unreachable, "read the ledger", message);
+    ObserveError { target: name.clone(), endpoint: provider.endpoint(), error: error.into() }
 }
 
 async fn read_ledger(

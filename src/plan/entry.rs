@@ -3,7 +3,9 @@
 use repin_provider::{Content, Item, Key, Owner, ReadValue, Seen, Serving, Value, Version};
 
 use super::diff;
-use crate::model::compare::{content_digest, content_read, same_description, same_shape, same_text};
+use crate::model::compare::{
+    brought_content_type, content_digest, content_read, same_description, same_shape, same_text,
+};
 use crate::model::desired::{Adopt, Drift, Entry, Policy};
 use crate::model::hold::{HeldContent, Hold};
 use crate::model::observed::FileStanding;
@@ -320,7 +322,22 @@ impl KeyView<'_> {
             (Value::Plain(_), None) => false,
         };
         let described = !self.describes || same_description(entry, item);
-        value && described && same_shape(entry, item, self.content_types)
+        let typed = entry.content_type.is_some() || self.kept_content_type(item) == item.content_type;
+        value && described && typed && same_shape(entry, item, self.content_types)
+    }
+
+    /// Returns the content type that an item keeps where the file names none: not the one that it has from an entry of
+    /// another type.
+    fn kept_content_type(&self, item: &Item) -> Option<String> {
+        let content = self.pin.and_then(|pin| pin.content.as_ref());
+        let brought = content.is_some_and(|content| brought_content_type(item, content));
+        item.content_type.clone().filter(|_| !brought)
+    }
+
+    /// Returns what to put: what the entry names, and what it does not name as it is.
+    fn content(&self, entry: &Entry, item: &Item) -> Content {
+        let content_type = entry.content_type.clone().or_else(|| self.kept_content_type(item));
+        Content { content_type, ..content(entry, Some(item)) }
     }
 
     /// Tells whether the entry still asks for what the pin holds, so that putting it back is a repair and no release.
@@ -426,8 +443,11 @@ impl KeyView<'_> {
                 hint: "Keep secret: true, or drop the entry, let it be pruned and add it again.".to_owned(),
             }));
         }
-        let changes = diff::changes(entry, item, self.content_types, self.secret_matches == Some(true));
-        let content = content(entry, Some(item));
+        let mut changes = diff::changes(entry, item, self.content_types, self.secret_matches == Some(true));
+        if entry.content_type.is_none() && self.content_types && self.kept_content_type(item) != item.content_type {
+            changes.push(Change { path: "content type".to_owned(), from: item.content_type.clone(), to: None });
+        }
+        let content = self.content(entry, item);
         let mut decision = self.step(StepAction::Update, reason, Some(item), Some(content), repair, changes);
         self.note_origin(&mut decision, repair);
         decision

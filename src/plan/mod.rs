@@ -86,7 +86,8 @@ fn plan_with(input: Input<'_>, standing: FileStanding, resumed: Option<&str>) ->
         plan.targets.insert(name.clone(), planned);
     }
     plan.release = planned_release(input, &plan, resumed);
-    plan.notes = split_releases(&plan, input.observed);
+    let notes = split_releases(&plan, input.observed);
+    plan.notes.extend(notes);
     if !plan.is_empty() {
         plan.notes.extend(endings(input));
     }
@@ -195,6 +196,11 @@ fn settle_set(planned: &mut TargetPlan, state: &TargetState, ledger: &Ledger, pl
         stage(planned, state, ledger);
     } else if state.reference.as_ref().is_some_and(|reference| !reference.kept && reference.set == known) {
         // Archived by somebody: it would vanish, and is made to stay.
+        plan.notes.extend(
+            known
+                .as_ref()
+                .map(|set| format!("the snapshot {set} that is served was archived by somebody: it is recovered")),
+        );
         planned.set = known.map(SetPlan::Existing);
     }
 }

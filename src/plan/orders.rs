@@ -46,7 +46,8 @@ impl Order {
         }
     }
 
-    fn matches(&self, key: &Key) -> bool {
+    /// Tells whether it is about a key.
+    pub fn matches(&self, key: &Key) -> bool {
         match self {
             Self::Hold { glob } | Self::Resume { glob: Some(glob) } | Self::Forget { glob: Some(glob) } => {
                 globs(std::slice::from_ref(glob)).is_match(key.as_str())

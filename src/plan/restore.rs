@@ -37,6 +37,11 @@ pub struct Wish<'a> {
 
 /// Plans what an operator wishes.
 pub fn plan(wish: &Wish<'_>, observed: &Observed) -> Plan {
+    let before = newest_unfinished(observed);
+    let (restores, keys) = match &wish.goal {
+        Goal::Release { release, keys } => (Some(*release), keys.clone()),
+        Goal::Version { .. } => (None, None),
+    };
     let mut blocks = Vec::new();
     let mut targets = BTreeMap::new();
     for (name, state) in &observed.targets {
@@ -56,6 +61,9 @@ pub fn plan(wish: &Wish<'_>, observed: &Observed) -> Plan {
             }
             None => go_back(wish, name, state, &state.ledger, &mut blocks),
         };
+        // One that has not heard of an earlier wish must hear of this one, or that would still be due.
+        let is_due = before.as_ref().is_some_and(|(header, _)| owes(state, header));
+        planned.announces = is_due && !planned.records() && restores.is_some() && keys.is_none();
         planned.cost = cost(&planned, 0, state);
         targets.insert(name.clone(), planned);
     }
@@ -64,10 +72,6 @@ pub fn plan(wish: &Wish<'_>, observed: &Observed) -> Plan {
         // Here all is as it should be; who can reach the others has to hear of it all the same.
         any = targets.values_mut().next().map(|first| first.announces = true).is_some();
     }
-    let (restores, keys) = match &wish.goal {
-        Goal::Release { release, keys } => (Some(*release), keys.clone()),
-        Goal::Version { .. } => (None, None),
-    };
     let release = any.then(|| PlannedRelease {
         number: wish.number,
         continues: None,
@@ -86,7 +90,7 @@ pub fn plan(wish: &Wish<'_>, observed: &Observed) -> Plan {
         file: FileStanding::Current,
         held: Vec::new(),
         notes: Vec::new(),
-        cause: Cause::Reconcile,
+        cause: wish.goal.cause(),
         then_more: false,
     }
 }
@@ -157,6 +161,7 @@ fn go_back(
     ledger: &Ledger,
     blocks: &mut Vec<Block>,
 ) -> TargetPlan {
+    blocks.extend(super::serve_changed(name, state, ledger));
     let caps = &state.capabilities;
     let way = Way::to(&wish.goal, ledger, caps.serving);
     let mut planned = TargetPlan::new(state.id.clone());
@@ -383,6 +388,12 @@ fn holds(
         let then = wanted.get(key).and_then(Option::as_ref);
         let restored = content_of(then.map(|pin| (pin.content.as_ref(), &pin.origin)));
         let before = ledger.holds.get(key);
+        let secret = asked.and_then(|entries| entries.get(key)).filter(|e| e.value.is_secret() && e.pin.is_none());
+        if secret.is_some() && !way.changes.contains_key(key) && !before.is_some_and(|hold| hold.pinned) {
+            // It is served already, and nothing was read that tells whether the file asks for it: whatever brought it
+            // back decided about its hold.
+            continue;
+        }
         let mut hold = before.cloned().unwrap_or_default();
         hold.contents.extend(released.get(key).into_iter().flatten().cloned());
         let mut equals_file = false;
@@ -392,7 +403,6 @@ fn holds(
                 Some(entry) if entry.value.is_secret() && entry.pin.is_none() => None,
                 Some(entry) => Some(HeldContent::Plain(content_digest(entry).core())),
             };
-            let secret = entries.get(key).filter(|entry| entry.value.is_secret() && entry.pin.is_none());
             let same_secret = secret.zip(then).is_some_and(|(entry, then)| match state.past(key, &then.version) {
                 Some(Found::Kept(Some(read))) => read.value.expose() == entry.value.expose(),
                 _ => false,
@@ -425,11 +435,10 @@ fn pinned(wish: &Wish<'_>, ledger: &Ledger) -> BTreeMap<Key, Option<Hold>> {
     if before.is_some_and(|hold| hold.pinned) {
         return BTreeMap::new();
     }
-    let hold = Hold {
-        pinned: true,
-        since: wish.number,
-        reason: wish.reason.map(str::to_owned),
-        ..before.cloned().unwrap_or_default()
+    // A hold that is there stays what it was once the pin is gone.
+    let hold = match before {
+        Some(before) => Hold { pinned: true, ..before.clone() },
+        None => Hold { pinned: true, since: wish.number, reason: wish.reason.map(str::to_owned), ..Hold::default() },
     };
     [(key.clone(), Some(hold))].into()
 }

@@ -5,27 +5,22 @@
 //! releases stay, so that the history stays long.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use jiff::Timestamp;
 use repin_provider::{DocumentName, Key, Owner, Version};
 use serde::{Deserialize, Serialize};
 
 use super::format::{Corrupt, Encoded, FORMAT, to_json};
+use super::packed::{self, Cut};
 use crate::model::hold::Hold;
 use crate::model::release::{ContentDigest, CopyName, FrozenSet, Header, Ledger, Pin, Record, Runner, State};
 
 /// Heads of folded releases that are kept.
 const HEADS: usize = 200;
 
-/// The most that a packed base may unpack to.
-const MAX_UNPACKED: u64 = 64 * 1024 * 1024;
-
 /// The document.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Head {
     repin: u32,
     owner: Owner,
@@ -87,19 +82,14 @@ pub(super) fn parts_of(body: &str) -> Vec<DocumentName> {
 /// Writes what a ledger says as the base of its own log.
 pub(super) fn encode(ledger: &Ledger, owner: &Owner, revision: &str, max: usize) -> Encoded {
     let seq = ledger.last_seq();
-    let mut packed = pack(ledger);
     let mut head = Head { repin: FORMAT, owner: owner.clone(), seq, parts: Vec::new(), state: String::new() };
-    let mut parts = Vec::new();
-    if to_json(&head).len() + packed.len() > max {
-        let name = |n: usize| DocumentName::new(format!("part/{seq:08}-b{revision}-{n}"));
-        head.parts = (0..=packed.len() / max).map(name).collect();
-        let rest = packed.split_off(max.saturating_sub(to_json(&head).len()).min(packed.len()));
-        for (n, piece) in rest.as_bytes().chunks(max).enumerate() {
-            // Base64 is ASCII, so a cut never splits a character.
-            parts.push((name(n), String::from_utf8_lossy(piece).into_owned()));
-        }
-    }
-    head.state = packed;
+    let room = |parts: &[DocumentName]| {
+        let named = Head { parts: parts.to_vec(), ..head.clone() };
+        max.saturating_sub(to_json(&named).len())
+    };
+    let name = |n: usize| DocumentName::new(format!("part/{seq:08}-b{revision}-{n}"));
+    let Cut { head: state, parts } = packed::cut(pack(ledger), max, room, name);
+    head.state = state;
     head.parts = parts.iter().map(|(name, _)| name.clone()).collect();
     Encoded { head: to_json(&head), parts }
 }
@@ -119,10 +109,7 @@ pub(super) fn decode(
     if head.owner != *owner {
         return Err(Corrupt::OtherOwner(head.owner.to_string()));
     }
-    let mut packed = head.state;
-    for name in &head.parts {
-        packed.push_str(&part(name).ok_or_else(|| Corrupt::MissingPart(name.clone()))?);
-    }
+    let packed = packed::join(head.state, &head.parts, part)?;
     unpack(&packed, owner, head.seq).map_err(Corrupt::Damaged)
 }
 
@@ -147,17 +134,11 @@ fn pack(ledger: &Ledger) -> String {
         serve: ledger.serve.clone(),
         releases: releases[releases.len().saturating_sub(HEADS)..].iter().map(|record| old(record)).collect(),
     };
-    let json = serde_json::to_string(&body).expect("plain data with text keys always serialises");
-    let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
-    deflate.write_all(json.as_bytes()).expect("writing to memory cannot fail");
-    BASE64.encode(deflate.finish().expect("writing to memory cannot fail"))
+    packed::pack(&serde_json::to_string(&body).expect("plain data with text keys always serialises"))
 }
 
 fn unpack(packed: &str, owner: &Owner, seq: u64) -> Result<Ledger, String> {
-    let bytes = BASE64.decode(packed).map_err(|e| e.to_string())?;
-    let mut json = String::new();
-    let mut inflate = flate2::read::DeflateDecoder::new(bytes.as_slice()).take(MAX_UNPACKED);
-    inflate.read_to_string(&mut json).map_err(|e| e.to_string())?;
+    let json = packed::unpack(packed)?;
     let body: Body = serde_json::from_str(&json).map_err(|e| e.to_string())?;
     let mut ledger = Ledger {
         holds: body.holds,

@@ -5,22 +5,17 @@
 //! where it is the pin that the records before this one leave, which it is unless somebody else wrote.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use jiff::Timestamp;
 use repin_provider::{DocumentName, Key, Owner, Version};
 use serde::{Deserialize, Serialize};
 
+use super::packed::{self, Cut};
 use crate::model::hold::Hold;
 use crate::model::release::{ContentDigest, CopyName, FrozenSet, Header, Pin, Record, Row, RowAction, Runner, State};
 
 /// The version of this format. An older program may read a newer ledger and must refuse to write it.
 pub const FORMAT: u32 = 1;
-
-/// The most that packed rows may unpack to; far above a thousand entries, far below a bomb.
-const MAX_UNPACKED: u64 = 64 * 1024 * 1024;
 
 /// Written for "the pin that the records before leave".
 const AS_PINNED: &str = "=";
@@ -46,7 +41,7 @@ pub enum Corrupt {
 }
 
 /// The document of a record.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Head {
     repin: u32,
     owner: Owner,
@@ -109,7 +104,6 @@ pub(super) fn record_seq(name: &DocumentName) -> Option<u64> {
 /// Writes a record as documents of at most `max` bytes. `pins` are those that the records before it leave, `revision`
 /// tells this state of it from others, so that no state shares parts with another.
 pub(super) fn encode(record: &Record, pins: &BTreeMap<Key, Pin>, revision: &str, max: usize) -> Encoded {
-    let mut rows = pack(record, pins);
     let mut head = Head {
         repin: FORMAT,
         owner: record.owner.clone(),
@@ -123,17 +117,12 @@ pub(super) fn encode(record: &Record, pins: &BTreeMap<Key, Pin>, revision: &str,
         rows: String::new(),
         parts: Vec::new(),
     };
-    let mut parts = Vec::new();
-    if to_json(&head).len() + rows.len() > max {
-        let name = |n: usize| DocumentName::new(format!("part/{:08}-{revision}-{n}", record.seq));
-        // The head takes what fits beside the names of the parts; with names for all of the rows it is long enough.
-        head.parts = (0..=rows.len() / max).map(name).collect();
-        let rest = rows.split_off(max.saturating_sub(to_json(&head).len()).min(rows.len()));
-        for (n, piece) in rest.as_bytes().chunks(max).enumerate() {
-            // Base64 is ASCII, so a cut never splits a character.
-            parts.push((name(n), String::from_utf8_lossy(piece).into_owned()));
-        }
-    }
+    let room = |parts: &[DocumentName]| {
+        let named = Head { parts: parts.to_vec(), ..head.clone() };
+        max.saturating_sub(to_json(&named).len())
+    };
+    let name = |n: usize| DocumentName::new(format!("part/{:08}-{revision}-{n}", record.seq));
+    let Cut { head: rows, parts } = packed::cut(pack(record, pins), max, room, name);
     head.rows = rows;
     head.parts = parts.iter().map(|(name, _)| name.clone()).collect();
     Encoded { head: to_json(&head), parts }
@@ -166,10 +155,7 @@ pub(super) fn decode(
     if head.owner != *owner {
         return Err(Corrupt::OtherOwner(head.owner.to_string()));
     }
-    let mut packed = head.rows;
-    for name in &head.parts {
-        packed.push_str(&part(name).ok_or_else(|| Corrupt::MissingPart(name.clone()))?);
-    }
+    let packed = packed::join(head.rows, &head.parts, part)?;
     let (rows, holds, copies) = unpack(&packed, pins, head.header.at).map_err(Corrupt::Damaged)?;
     Ok(Record {
         seq: head.seq,
@@ -213,20 +199,14 @@ fn pack(record: &Record, pins: &BTreeMap<Key, Pin>) -> String {
         holds: record.holds.clone(),
         copies: record.copies.clone(),
     };
-    let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
-    deflate.write_all(to_json(&columns).as_bytes()).expect("writing to memory cannot fail");
-    BASE64.encode(deflate.finish().expect("writing to memory cannot fail"))
+    packed::pack(&to_json(&columns))
 }
 
 /// The rows of a record, what becomes of holds, and the copies that it made.
 type Unpacked = (Vec<Row>, BTreeMap<Key, Option<Hold>>, Vec<CopyName>);
 
 fn unpack(packed: &str, pins: &BTreeMap<Key, Pin>, at: Timestamp) -> Result<Unpacked, String> {
-    let bytes = BASE64.decode(packed).map_err(|e| e.to_string())?;
-    let mut json = String::new();
-    let mut inflate = flate2::read::DeflateDecoder::new(bytes.as_slice()).take(MAX_UNPACKED);
-    inflate.read_to_string(&mut json).map_err(|e| e.to_string())?;
-    let columns: Columns = serde_json::from_str(&json).map_err(|e| e.to_string())?;
+    let columns: Columns = serde_json::from_str(&packed::unpack(packed)?).map_err(|e| e.to_string())?;
     let count = columns.actions.len();
     let split = |text: &str| -> Result<Vec<String>, String> {
         let lines: Vec<String> = if count == 0 { Vec::new() } else { text.split('\n').map(str::to_owned).collect() };

@@ -5,5 +5,6 @@ pub mod copies;
 mod format;
 pub mod host;
 pub mod ledger;
+mod packed;
 
 pub use format::{Corrupt, FORMAT};

@@ -229,7 +229,7 @@ fn history_row(release: &Release, all: &BTreeSet<&TargetName>) -> Vec<Cell> {
         plain(when(release.at)),
         plain(cause(release, "")),
         plain(release.actor.clone()),
-        plain(if folded { "older".to_owned() } else { counted(touched.len() as u64, "entry") }),
+        plain(if folded { "-".to_owned() } else { counted(touched.len() as u64, "entry") }),
         plain(targets),
         standing(release),
         plain(message),

@@ -12,7 +12,7 @@ use crate::cycle::wish::Ask;
 use crate::exit;
 use crate::model::hold::Hold;
 use crate::model::outcome::{Outcome, StepResult, TargetFailure, Verdict};
-use crate::model::plan::Plan;
+use crate::model::plan::{Plan, StepAction};
 use crate::plan::orders::Order;
 
 /// Describes what an operator's wish would do.
@@ -141,7 +141,9 @@ fn ordered(order: &Order, purge: bool, outcome: &Outcome) -> String {
             format!("{key} is unpinned on {on}. What the file says counts with any host's next pass")
         }
         Order::Forget { .. } => {
-            let keys: BTreeSet<_> = outcome.steps.iter().map(|step| &step.key).collect();
+            // An unfinished wish of before may have been finished on the way.
+            let steps = outcome.steps.iter().filter(|step| step.action == StepAction::Forget);
+            let keys: BTreeSet<_> = steps.map(|step| &step.key).collect();
             let purged = if purge { "; the ledger's copies of them are removed" } else { "" };
             let count = counted(keys.len() as u64, "entry");
             format!("let go of {count} on {on}. They stay in the stores as they are{purged}")

@@ -63,3 +63,28 @@ async fn releases_that_are_not_there() {
     }
     world.run(&["diff"]).await.expect(64);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn releases_that_are_kept_no_more() {
+    let world = World::new().await;
+    let head = world.head();
+    for n in 1..=6 {
+        world.write("repin.yaml", &format!("{head}policy: {{ keep_releases: 2 }}\nentries:\n  a: {{ value: v{n} }}\n"));
+        world.run(&["reconcile"]).await.expect(0);
+    }
+    let error = &world.json(1, &["diff", "1", "6"]).await["error"];
+    assert_eq!((&error["kind"], &error["message"]), (&json!("gone"), &json!("what release 1 had is known no more")));
+    assert_eq!(world.json(0, &["diff", "5", "6"]).await["entries"].as_array().map(Vec::len), Some(2));
+    let history = world.json(0, &["history"]).await;
+    let restorable = |n: usize| &history["releases"][6 - n]["restorable"]["aws-eu"];
+    assert_eq!((restorable(1), restorable(5), restorable(6)), (&json!(false), &json!(true), &json!(true)));
+    let shown = world.run(&["show", "1"]).await.expect(0).stdout;
+    assert!(shown.contains("\nWhat it did is known no more: policy.keep_releases says how many"), "{shown}");
+    let text = world.run(&["history"]).await.expect(0).stdout;
+    assert!(text.lines().last().is_some_and(|line| line.ends_with("  -        aws-eu, azure  gone")), "{text}");
+    // The last version before what is kept can still be had.
+    let versions = world.json(0, &["history", "a"]).await;
+    let aws = versions["versions"].as_array().expect("versions").iter().filter(|version| version["target"] == "aws-eu");
+    let aws: Vec<_> = aws.map(|version| (version["release"].as_u64(), version["restorable"].as_bool())).collect();
+    assert!(aws.len() > 2 && aws.iter().all(|(_, restorable)| *restorable == Some(true)), "{versions}");
+}

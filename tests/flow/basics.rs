@@ -134,6 +134,30 @@ async fn target_limits_a_pass_to_some_targets() {
     }
 }
 
+/// A content type goes with the content that brought it: readers must not take a text for what it was before.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_type_leaves_no_content_type_behind() {
+    let world = World::new().await;
+    let reference = "{ type: key-vault-reference, value: \"https://contoso.vault.azure.net/secrets/openai/1\" }";
+    let entry = |text: &str| {
+        world.entries(&format!("  v: {{ targets: [azure], per_target: {{ azure: {text} }} }}\n"));
+    };
+    let kept = [
+        (reference, Some("application/vnd.microsoft.appconfig.keyvaultref+json;charset=utf-8")),
+        ("{ value: plain }", None),
+        ("{ value: { a: 1 } }", Some("application/json")),
+        ("{ type: text, value: '{\"a\":1}' }", None),
+        ("{ value: one, content_type: text/x-prompt }", Some("text/x-prompt")),
+        ("{ value: one }", None),
+    ];
+    for (n, (text, content_type)) in kept.into_iter().enumerate() {
+        entry(text);
+        assert_eq!(world.json(0, &["reconcile"]).await["release"], n as u64 + 1, "{text}");
+        assert_eq!(world.served("azure", "v").await["content_type"].as_str(), content_type, "{text}");
+        assert_eq!(world.json(0, &["reconcile"]).await["outcome"], "unchanged", "{text}");
+    }
+}
+
 /// Tags are no part of a parameter's versions: they are made equal beside it, and the owner's stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn new_tags_alone_are_a_change() {

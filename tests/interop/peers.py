@@ -71,10 +71,38 @@ class AwsPeer(Process):
         """A boto3 client."""
         return aws_client(service, self.endpoint, *self.credentials, region, config)
 
+    def command_line(self, *arguments):
+        """What the `aws` command line prints."""
+        key, secret = self.credentials
+        done = subprocess.run(
+            [Path(sys.executable).with_name("aws"), "--output", "json", *arguments],
+            env=clean_environment(
+                AWS_ACCESS_KEY_ID=key,
+                AWS_SECRET_ACCESS_KEY=secret,
+                AWS_ENDPOINT_URL=self.endpoint,
+                AWS_DEFAULT_REGION=REGION,
+                AWS_EC2_METADATA_DISABLED="true",
+            ),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
     @property
     def account(self):
         """The account that callers are of."""
         return self.client("sts").get_caller_identity()["Account"]
+
+    def make_key(self):
+        """Makes the key that secrets are sealed with, unless it is there."""
+        kms = self.client("kms")
+        if KMS_ALIAS not in {alias["AliasName"] for alias in kms.list_aliases()["Aliases"]}:
+            # The usage is the default, but moto describes only what was said.
+            key = kms.create_key(KeyUsage="ENCRYPT_DECRYPT")["KeyMetadata"]["KeyId"]
+            kms.create_alias(AliasName=KMS_ALIAS, TargetKeyId=key)
 
 
 class Emulator(AwsPeer):
@@ -151,16 +179,44 @@ def run_cargo_test(target, *arguments, **environment):
 
 
 def run_node(script, given=""):
-    """Runs one of our scripts, which finds its packages in REPIN_JS_MODULES, and returns what it printed."""
-    node = Path(sys.executable).with_name("node")
-    environment = clean_environment(REPIN_JS_MODULES=os.environ["REPIN_JS_MODULES"])
-    command = [node, Path(__file__).parent / "js" / script]
+    """Runs one of our scripts to its end and returns what it printed."""
+    command, environment = node_command(script)
     done = subprocess.run(
         command, input=given, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     if done.returncode:
         raise RuntimeError(f"{script} ended with {done.returncode}:\n{done.stderr}")
     return done.stdout
+
+
+def node_command(script):
+    """How one of our scripts is run, which finds its packages in REPIN_JS_MODULES: the command and its environment."""
+    node = Path(sys.executable).with_name("node")
+    environment = clean_environment(REPIN_JS_MODULES=os.environ["REPIN_JS_MODULES"])
+    return [node, Path(__file__).parent / "js" / script], environment
+
+
+class Script(Process):
+    """One of our scripts that goes on running: it answers each line with a line of JSON."""
+
+    def __init__(self, script):
+        command, environment = node_command(script)
+        super().__init__(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.script = script
+
+    def ask(self, line=""):
+        """Says a line and returns what is answered."""
+        self.child.stdin.write(f"{line}\n")
+        self.child.stdin.flush()
+        answer = self.child.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"{self.script} ended with {self.child.wait()}")
+        return json.loads(answer)
+
+    def __exit__(self, *ended):
+        super().__exit__(*ended)
+        self.child.stdin.close()
+        self.child.stdout.close()
 
 
 def free_port():

@@ -1,13 +1,11 @@
 """Whole passes of repin against AWS emulators of other makers and our own; boto3 and `aws` read what it wrote."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
 
-from peers import KMS_ALIAS, REGION, Ministack, clean_environment
+from peers import Ministack
 from world import PREFIX, SECRET, World
 
 SUITE = "whole passes on AWS"
@@ -36,29 +34,13 @@ def peer(request):
 @pytest.fixture
 def written(repin, peer, shared_emulator, tmp_path, request):
     """A world with an AWS target alone, in which the first release was served."""
-    kms = peer.client("kms")
-    if KMS_ALIAS not in {alias["AliasName"] for alias in kms.list_aliases()["Aliases"]}:
-        # The usage is the default, but moto describes only what was said.
-        key = kms.create_key(KeyUsage="ENCRYPT_DECRYPT")["KeyMetadata"]["KeyId"]
-        kms.create_alias(AliasName=KMS_ALIAS, TargetKeyId=key)
+    peer.make_key()
     name = request.function.__name__.replace("_", "-")[:40].strip("-")
-    world = World(repin, shared_emulator, tmp_path, name, aws=peer, prefix=f"{PREFIX}/{name}")
+    prefix = f"{PREFIX}/{name}"
+    world = World(repin, shared_emulator, tmp_path, name, aws=peer, prefix=prefix, clouds=("aws-eu",))
     world.entries(ENTRIES)
     assert world.run("reconcile").expect(0).json["release"] == 1
     return world
-
-
-def aws(world, *arguments):
-    """What the `aws` command line prints."""
-    program = Path(sys.executable).with_name("aws")
-    command = [program, "--endpoint-url", world.aws.endpoint, "--output", "json", *arguments]
-    key, secret = world.aws.credentials
-    environment = clean_environment(
-        AWS_ACCESS_KEY_ID=key, AWS_SECRET_ACCESS_KEY=secret, AWS_DEFAULT_REGION=REGION, AWS_EC2_METADATA_DISABLED="true"
-    )
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_boto3_reads_what_was_written(written):
@@ -70,14 +52,15 @@ def test_boto3_reads_what_was_written(written):
 
 
 def test_the_aws_command_line_reads_what_was_written(written):
+    ssm = partial(written.aws.command_line, "ssm")
     name = f"{written.prefix}/chat/endpoint"
-    assert aws(written, "ssm", "get-parameter", "--name", name)["Parameter"]["Value"] == "https://example.com/v1"
-    assert aws(written, "ssm", "get-parameter", "--name", f"{name}:1")["Parameter"]["Version"] == 1
-    listed = aws(written, "ssm", "get-parameters-by-path", "--path", written.prefix, "--recursive", "--with-decryption")
+    assert ssm("get-parameter", "--name", name)["Parameter"]["Value"] == "https://example.com/v1"
+    assert ssm("get-parameter", "--name", f"{name}:1")["Parameter"]["Version"] == 1
+    listed = ssm("get-parameters-by-path", "--path", written.prefix, "--recursive", "--with-decryption")
     values = {item["Name"].removeprefix(f"{written.prefix}/"): item["Value"] for item in listed["Parameters"]}
     assert values.keys() == ENTRIES.keys()
     assert values["chat/api-key"] == SECRET
-    sealed = aws(written, "ssm", "get-parameter", "--name", f"{written.prefix}/chat/api-key")["Parameter"]
+    sealed = ssm("get-parameter", "--name", f"{written.prefix}/chat/api-key")["Parameter"]
     assert (sealed["Type"], sealed["Value"] == SECRET) == ("SecureString", False)
 
 

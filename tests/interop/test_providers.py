@@ -5,10 +5,9 @@ import time
 
 import pytest
 from azure.appconfiguration import ConfigurationSetting, ConfigurationSettingsFilter
-from azure.appconfiguration.provider import SettingSelector, load
 
 from azure_calls import SNAPSHOT_REFERENCE
-from peers import run_node
+from providers import load_javascript, load_python
 from world import KEY_PREFIX, LABEL
 
 SUITE = "repin and configuration providers"
@@ -33,25 +32,6 @@ LOADED = {
     "chat/limits": {"rpm": 60, "burst": 1.5},
     "chat/key": f"resolved {VAULT}",
 }
-
-
-def load_python(world, prefix=f"{KEY_PREFIX}/", **more):
-    """What the Python provider makes of the store."""
-    return load(
-        connection_string=world.emulator.connection_string,
-        selects=[SettingSelector(key_filter=f"{prefix}*", label_filter=LABEL)],
-        trim_prefixes=[prefix],
-        secret_resolver=lambda uri: f"resolved {uri}",
-        feature_flag_enabled=True,
-        feature_flag_selectors=[SettingSelector(key_filter="*", label_filter=LABEL)],
-        **more,
-    )
-
-
-def load_javascript(world, prefix=f"{KEY_PREFIX}/"):
-    """What the JavaScript provider makes of the store."""
-    asked = {"connection": world.emulator.connection_string, "prefix": prefix, "label": LABEL}
-    return json.loads(run_node("provide.cjs", json.dumps(asked)))
 
 
 PROVIDERS = pytest.mark.parametrize("load_store", [load_python, load_javascript], ids=["python", "javascript"])

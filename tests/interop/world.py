@@ -31,11 +31,16 @@ class Ran:
 
 
 class World:
-    """One owner with a target on each cloud; or on one of AWS alone, with another program in its place."""
+    """One owner with a target on each cloud, or on AWS alone; there another program may be in the emulator's place.
 
-    def __init__(self, repin, emulator, folder, name="interop", aws=None, prefix=PREFIX):
+    `serve` says how readers meet a target, where it is not the default.
+    """
+
+    def __init__(
+        self, repin, emulator, folder, name="interop", aws=None, prefix=PREFIX, clouds=("aws-eu", "azure"), serve=None
+    ):
         self.repin, self.emulator, self.folder, self.name = repin, emulator, folder, name
-        self.aws, self.prefix, self.aws_alone = aws or emulator, prefix, aws is not None
+        self.aws, self.prefix, self.clouds, self.serve = aws or emulator, prefix, clouds, serve or {}
         self.ssm = self.aws.client("ssm")
         self.azure = AzureAppConfigurationClient.from_connection_string(emulator.connection_string, retry_total=0)
 
@@ -57,7 +62,9 @@ class World:
             "endpoint_url": self.aws.endpoint,
         }
         more = {name: azure | members for name, members in (more_targets or {}).items()}
-        targets = {"aws-eu": aws} if self.aws_alone else {"aws-eu": aws, "azure": azure} | more
+        targets = {name: {"aws-eu": aws, "azure": azure}[name] for name in self.clouds} | more
+        for name, form in self.serve.items():
+            targets[name]["serve"] = form
         wanted = {"version": 1, "name": self.name, "targets": targets, "entries": entries}
         self.file.write_text(json.dumps(wanted, indent=2), encoding="utf-8")
 
@@ -66,17 +73,17 @@ class World:
         """The desired-state file."""
         return self.folder / "repin.json"
 
-    def run(self, *arguments):
-        """Runs the program."""
-        key, secret = self.aws.credentials
+    def run(self, *arguments, host="state", secret=SECRET):
+        """Runs the program; hosts remember in a folder of their own."""
+        access_key, access_secret = self.aws.credentials
         environment = clean_environment(
-            AWS_ACCESS_KEY_ID=key,
-            AWS_SECRET_ACCESS_KEY=secret,
+            AWS_ACCESS_KEY_ID=access_key,
+            AWS_SECRET_ACCESS_KEY=access_secret,
             AWS_EC2_METADATA_DISABLED="true",
             AZURE_CONNECTION=self.emulator.connection_string,
-            INTEROP_SECRET=SECRET,
+            INTEROP_SECRET=secret,
         )
-        command = [self.repin, *arguments, "-o", "json", "-f", self.file, "--state-dir", self.folder / "state"]
+        command = [self.repin, *arguments, "-o", "json", "-f", self.file, "--state-dir", self.folder / host]
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120, check=False
         )

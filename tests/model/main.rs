@@ -7,6 +7,7 @@
 mod model;
 mod play;
 mod stage;
+mod stories;
 mod story;
 mod wrap;
 
@@ -31,33 +32,19 @@ fn runtime() -> tokio::runtime::Runtime {
 /// Plays generated stories; one that fails is told in as few turns as fail.
 fn play_stories(forms: Forms) {
     let seed = number("REPIN_MODEL_SEED", 1);
-    let config =
-        Config {
-            cases: number("REPIN_MODEL_STORIES", STORIES),
-            failure_persistence: None,
-            max_shrink_iters: SHRINKS,
-            ..Config::default()
-        };
+    let config = Config {
+        cases: number("REPIN_MODEL_STORIES", STORIES),
+        failure_persistence: None,
+        max_shrink_iters: SHRINKS,
+        ..Config::default()
+    };
     let mut bytes = [0; 32];
     bytes[..4].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let runtime = runtime();
     let clouds = runtime.block_on(Clouds::start(forms));
-    if std::env::var_os("MEASURE").is_some() {
-        let t = std::time::Instant::now();
-        for _ in 0..20 {
-            runtime.block_on(clouds.scene());
-        }
-        eprintln!("SCENE {:?}", t.elapsed() / 20);
-        let t = std::time::Instant::now();
-        for _ in 0..10 {
-            runtime.block_on(play::play(&clouds, &[])).unwrap();
-        }
-        eprintln!("EMPTY {:?} {:?}", t.elapsed() / 10, clouds.counted());
-    }
-    let told = runner.run(&story::stories(), |story| {
-        runtime.block_on(play::play(&clouds, &story)).map_err(TestCaseError::fail)
-    });
+    let told = runner
+        .run(&story::stories(), |story| runtime.block_on(play::play(&clouds, &story)).map_err(TestCaseError::fail));
     if let Err(error) = told {
         panic!("{forms:?}, REPIN_MODEL_SEED={seed}: {error}");
     }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use globset::Glob;
 
+use crate::stage::Forms;
 use crate::story::{At, KEYS, Says};
 
 /// What readers meet under one key.
@@ -48,6 +49,11 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
+    /// Tells whether it keeps a file from having what it asks for.
+    fn holds(&self, asked: &Option<Content>) -> bool {
+        self.by_hand || self.pinned || self.contents.contains(asked)
+    }
+
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -78,8 +84,12 @@ pub(crate) struct Target {
     /// Every content that was released.
     released: Vec<(u64, &'static str, Option<Content>)>,
     owed: Option<Owed>,
+    /// The releases that its own ledger tells of.
+    knows: BTreeSet<u64>,
     /// Whether readers meet all keys together, so that nothing drifts by itself nor is put back by itself.
     together: bool,
+    /// Whether going back reads what it brings back: where that has to be put again.
+    reads_back: bool,
 }
 
 impl Target {
@@ -123,6 +133,7 @@ impl Target {
     }
 
     fn release(&mut self, number: u64, key: &'static str, content: Option<Content>) {
+        self.knows.insert(number);
         self.released.push((number, key, content.clone()));
         match content {
             Some(content) => self.pins.insert(key, content),
@@ -157,24 +168,31 @@ impl Target {
         let mut holds = self.holds.clone();
         for key in keys {
             let restored = wanted.get(key).cloned().flatten();
-            let mut hold = holds.remove(key).unwrap_or_default();
+            let asked = file.map(|file| file.get(key).cloned());
+            let is_secret = matches!(&asked, Some(Some(content)) if content.secret);
+            let moves = self.pins.get(key) != restored.as_ref();
+            let mut hold = holds.get(key).cloned().unwrap_or_default();
+            if is_secret && !moves && !hold.pinned {
+                // Whatever brought it back decided about its hold: nothing is read that would tell more.
+                continue;
+            }
+            holds.remove(key);
             let after = self.released.iter().filter(|(n, released, _)| *n > to && *released == key);
             hold.contents.extend(after.map(|(_, _, content)| content.clone()));
-            if let Some(file) = file {
-                let asked = file.get(key).cloned();
-                // A rollback must not need the source of a secret, so that what the file asks for of one is held only
-                // by the versions that had it.
-                let is_secret = asked.as_ref().is_some_and(|content| content.secret);
+            if let Some(asked) = asked {
                 let equal = asked == restored;
+                // A rollback must not need the source of a secret, so that what the file asks for of one is held only
+                // by the versions that had it. Only where it is put again is it read, and can be told to be equal.
+                let told = !is_secret || (moves && self.reads_back);
                 if !is_secret {
                     hold.contents.insert(asked);
                 }
-                if equal && !is_secret {
+                if equal && told && !hold.by_hand {
                     hold.contents.clear();
                 }
             }
             hold.contents.remove(&restored);
-            hold.pinned &= self.pins.get(key) == restored.as_ref();
+            hold.pinned &= !moves;
             if !hold.is_empty() {
                 holds.insert(key, hold);
             }
@@ -243,8 +261,11 @@ enum Made {
 }
 
 impl Model {
-    pub(crate) fn new(snapshot: bool) -> Self {
-        let target = |at| Target { together: snapshot && at == At::Azure, ..Target::default() };
+    pub(crate) fn new(Forms { label, snapshot }: Forms) -> Self {
+        let target = |at| match at {
+            At::Aws => Target { reads_back: !label, ..Target::default() },
+            At::Azure => Target { reads_back: !snapshot, together: snapshot, ..Target::default() },
+        };
         let targets = At::BOTH.map(|at| (at, target(at))).into();
         Self { targets, hosts: vec![Host::default(), Host::default()], ..Self::default() }
     }
@@ -274,28 +295,39 @@ impl Model {
         }
     }
 
-    /// Finishes what targets have not heard of; whether there was any.
-    fn finish_owed(&mut self, host: usize) -> bool {
+    /// Finishes what targets have not heard of: it goes before everything but a rollback of everything, which decides
+    /// anew. Whoever finishes it holds what its own file asks for, if it can read that. Returns whether there was any.
+    pub(crate) fn finish_owed(&mut self, (host, blind): (usize, bool), reached: impl Fn(At) -> bool) -> bool {
         let file = self.hosts[host].file.clone();
         let mut any = false;
-        for (at, target) in &mut self.targets {
+        for (at, target) in self.targets.iter_mut().filter(|(at, _)| reached(**at)) {
             if let Some(owed) = target.owed.take() {
-                target.roll_back(owed.number, owed.to, owed.glob, Some(&asks(&file, *at)));
+                let asked = (!blind).then(|| asks(&file, *at));
+                target.roll_back(owed.number, owed.to, owed.glob, asked.as_ref());
                 any = true;
             }
         }
         any
     }
 
+    /// Tells whether a release is known only where nobody can look for now. Then a release may get its number again and
+    /// nobody can count back over it: not modelled.
+    pub(crate) fn hides(&self, cut_off: At) -> bool {
+        self.made.keys().any(|number| {
+            let knows = |at: &At| self.targets[at].knows.contains(number);
+            knows(&cut_off) && !At::BOTH.iter().any(|at| *at != cut_off && knows(at))
+        })
+    }
+
     /// One pass of a host. `number` is the one that its release gets, if it makes one.
     pub(crate) fn reconcile(&mut self, host: usize, older: bool, number: u64) -> Expect {
-        let owed = self.finish_owed(host);
+        let owed = self.finish_owed((host, false), |_| true);
         let standing = self.standing(host, older);
         let file = self.hosts[host].file.clone();
         if standing != Standing::Behind {
             for (at, target) in &self.targets {
                 let asked = asks(&file, *at);
-                let held = |key: &&str| target.holds.get(*key).is_some_and(|hold| hold.by_hand || hold.pinned);
+                let held = |key: &str| target.holds.get(key).is_some_and(|hold| hold.holds(&asked.get(key).cloned()));
                 if target.left.keys().any(|key| asked.contains_key(key) && !held(key)) {
                     // What was let go of is somebody else's, even where it holds what is asked for (adopt: never).
                     return Expect::Refused("foreign");
@@ -350,15 +382,23 @@ impl Model {
         number: u64,
     ) -> Expect {
         let reached = |at: &At| cut_off != Some(*at);
+        if glob.is_some() {
+            self.finish_owed((host, blind), |at| reached(&at));
+        }
         if self.targets.iter().any(|(at, target)| reached(at) && target.first().is_some_and(|first| first > to)) {
             return Expect::Refused("a target is younger");
         }
-        let about = |target: &Target| !target.wanted(to, glob).is_empty();
+        let about = |target: &Target| {
+            let ever = target.released.iter().map(|(_, key, _)| key).filter(|key| !target.left.contains_key(**key));
+            ever.into_iter().any(|key| matches(glob, key))
+        };
         if !self.targets.iter().any(|(at, target)| reached(at) && about(target)) {
             return Expect::Refused("no such key");
         }
         let file = (!blind).then(|| self.hosts[host].file.clone());
         let before = self.clone();
+        // One that has not heard of an earlier rollback hears of this one, and of that no more.
+        let supersedes = self.targets.iter().any(|(at, target)| reached(at) && target.owed.is_some());
         for (at, target) in &mut self.targets {
             let asked = file.as_ref().map(|file| asks(file, *at));
             if reached(at) {
@@ -370,8 +410,9 @@ impl Model {
         }
         let moved = At::BOTH.iter().any(|at| self.targets[at].pins != before.targets[at].pins);
         let held = At::BOTH.iter().any(|at| self.targets[at].holds != before.targets[at].holds);
-        if !moved && !held && cut_off.is_none() {
-            // It equals once.
+        if !moved && !held && !supersedes && cut_off.is_none() && number == 0 {
+            // It equals once. Whether two versions of a secret are equal nobody can tell without reading them, so that
+            // one may take the place of the other in a release of its own.
             *self = before;
             return Expect::Perhaps;
         }
@@ -380,7 +421,8 @@ impl Model {
     }
 
     /// A pin by hand of a content that the store has.
-    pub(crate) fn pin(&mut self, at: At, key: &'static str, content: Content, number: u64) -> Expect {
+    pub(crate) fn pin(&mut self, host: usize, at: At, key: &'static str, content: Content, number: u64) -> Expect {
+        self.finish_owed((host, false), |target| target == at);
         let target = self.targets.get_mut(&at).expect("both are there");
         let before = target.clone();
         target.holds.entry(key).or_default().pinned = true;
@@ -397,8 +439,16 @@ impl Model {
     }
 
     /// An order about holds: what becomes of each that it matches.
-    pub(crate) fn order(&mut self, host: usize, glob: Option<&str>, cut_off: Option<At>, change: impl Fn(Hold) -> Hold, makes: bool) -> bool {
+    pub(crate) fn order(
+        &mut self,
+        host: usize,
+        glob: Option<&str>,
+        cut_off: Option<At>,
+        change: impl Fn(Hold) -> Hold,
+        makes: bool,
+    ) -> bool {
         let file = self.hosts[host].file.clone();
+        self.finish_owed((host, false), |at| cut_off != Some(at));
         let mut any = false;
         for (at, target) in self.targets.iter_mut().filter(|(at, _)| cut_off != Some(**at)) {
             let known = target.pins.keys().chain(target.holds.keys()).copied();
@@ -419,7 +469,8 @@ impl Model {
     }
 
     /// Gives up ownership.
-    pub(crate) fn forget(&mut self, key: &'static str, cut_off: Option<At>) -> bool {
+    pub(crate) fn forget(&mut self, host: usize, key: &'static str, cut_off: Option<At>) -> bool {
+        self.finish_owed((host, false), |at| cut_off != Some(at));
         let mut any = false;
         for (_, target) in self.targets.iter_mut().filter(|(at, _)| cut_off != Some(**at)) {
             if let Some(content) = target.pins.remove(key) {
@@ -445,9 +496,7 @@ fn bring(target: &mut Target, asked: Option<&Items>, number: u64) -> bool {
             None => target.pins.get(key).cloned(),
         };
         let same = target.pins.get(key) == asked.as_ref();
-        let held = target.holds.get(key).is_some_and(|hold| {
-            hold.by_hand || hold.pinned || hold.contents.contains(&asked)
-        });
+        let held = target.holds.get(key).is_some_and(|hold| hold.holds(&asked));
         if same || held {
             // What the file asks for can be put again; what only a version held that is destroyed cannot.
             if !(target.is_gone(key) && (behind || (held && !same))) {

@@ -66,6 +66,7 @@ pub(crate) struct Scene<'a> {
     /// The same, where puts go to readers at once whatever the file says.
     plain: BTreeMap<At, Box<dyn Provider>>,
     nonces: AtomicU64,
+    written: BTreeMap<At, u64>,
     /// What was read of the ledgers already.
     known: BTreeMap<At, Mutex<KnownDocuments>>,
 }
@@ -98,16 +99,17 @@ impl Clouds {
         self.forms
     }
 
-    pub(crate) fn counted(&self) -> String {
-        format!("{:?}", self.emulator.counters().snapshot())
-    }
-
-    /// Counts the writes since the last reset, those of ledgers included.
-    fn writes(&self) -> u64 {
+    /// Counts the writes to each store since the last reset, those of ledgers included.
+    fn writes(&self) -> BTreeMap<At, u64> {
         let verbs = ["Put", "Delete", "Label", "Unlabel", "Add", "Remove", "PUT", "DELETE", "PATCH"];
-        let counts = self.emulator.counters().snapshot();
-        let is_write = |operation: &str| verbs.iter().any(|verb| operation.starts_with(verb));
-        counts.iter().filter(|((_, operation), _)| is_write(operation)).map(|(_, count)| count).sum()
+        let mut writes = BTreeMap::from(At::BOTH.map(|at| (at, 0)));
+        for ((service, operation), count) in self.emulator.counters().snapshot() {
+            let at = if service == "appconfig" { At::Azure } else { At::Aws };
+            if verbs.iter().any(|verb| operation.starts_with(verb)) {
+                *writes.entry(at).or_default() += count;
+            }
+        }
+        writes
     }
 
     /// Sets the scene of another story.
@@ -128,6 +130,7 @@ impl Clouds {
             other: BTreeMap::new(),
             plain: BTreeMap::new(),
             nonces: AtomicU64::new(0),
+            written: BTreeMap::new(),
             known: At::BOTH.map(|at| (at, Mutex::default())).into(),
             owner,
             configs,
@@ -311,10 +314,12 @@ impl Scene<'_> {
         let (_stay, interrupt) = watch::channel(None);
         let all = &self.hosts[host].providers;
         let in_scope = |name: &TargetName| scope.is_none_or(|at| *name == target_name(at));
-        let providers = all.iter().filter(|(name, _)| in_scope(name)).map(|(n, p)| (n.clone(), p.clone())).collect();
+        let clone = |(name, provider): (&TargetName, &Arc<dyn Provider>)| (name.clone(), provider.clone());
+        let (providers, others) = all.iter().map(clone).partition(|(name, _)| in_scope(name));
         let pass = WishPass {
             owner: &self.owner,
             providers: &providers,
+            others: &others,
             unconnected: &BTreeMap::new(),
             configured: &all.iter().map(|(name, provider)| (TargetId::of(provider.place()), name.clone())).collect(),
             scoped: scope.is_some(),
@@ -351,10 +356,19 @@ impl Scene<'_> {
     }
 
     /// Counts the writes to both stores since the last time.
-    pub(crate) fn take_writes(&self) -> u64 {
+    pub(crate) fn take_writes(&mut self) -> u64 {
         let writes = self.clouds.writes();
         self.clouds.emulator.counters().reset();
-        writes
+        for (at, count) in &writes {
+            *self.written.entry(*at).or_default() += count;
+        }
+        writes.values().sum()
+    }
+
+    /// Counts the writes to one store since the beginning.
+    pub(crate) fn written(&mut self, at: At) -> u64 {
+        self.take_writes();
+        self.written[&at]
     }
 
     /// Reads what readers meet.

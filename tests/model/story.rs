@@ -67,22 +67,59 @@ pub(crate) enum Foul {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Op {
     /// A file is edited; `None` drops the key.
-    Edit { who: Who, key: usize, says: Option<Says> },
+    Edit {
+        who: Who,
+        key: usize,
+        says: Option<Says>,
+    },
     /// The other host gets this host's file.
-    Copy { from: usize },
+    Copy {
+        from: usize,
+    },
     /// A host forgets all that it remembers.
-    Replace { host: usize },
-    Reconcile { host: usize, older: bool },
+    Replace {
+        host: usize,
+    },
+    Reconcile {
+        host: usize,
+        older: bool,
+    },
     /// `blind`: the file cannot be read as a whole.
-    Rollback { host: usize, to: Back, glob: Option<usize>, blind: bool },
+    Rollback {
+        host: usize,
+        to: Back,
+        glob: Option<usize>,
+        blind: bool,
+    },
     /// One of the versions that the store has, counted from the newest.
-    Pin { host: usize, key: usize, at: At, version: usize },
-    Unpin { host: usize, key: usize },
-    Hold { host: usize, glob: usize },
+    Pin {
+        host: usize,
+        key: usize,
+        at: At,
+        version: usize,
+    },
+    Unpin {
+        host: usize,
+        key: usize,
+    },
+    Hold {
+        host: usize,
+        glob: usize,
+    },
     /// `None` for all.
-    Resume { host: usize, glob: Option<usize> },
-    Forget { host: usize, key: usize },
-    Foul { at: At, key: usize, how: Foul },
+    Resume {
+        host: usize,
+        glob: Option<usize>,
+    },
+    Forget {
+        host: usize,
+        key: usize,
+    },
+    Foul {
+        at: At,
+        key: usize,
+        how: Foul,
+    },
 }
 
 /// What gets in the way.
@@ -92,7 +129,11 @@ pub(crate) enum Trouble {
     /// One target does not answer.
     CutOff(At),
     /// The process dies at this call, before or after it takes effect; this host goes on.
-    Dies { call: u64, lands: bool, then: usize },
+    Dies {
+        call: u64,
+        lands: bool,
+        then: usize,
+    },
 }
 
 /// Something that happens, and what gets in its way.
@@ -139,8 +180,12 @@ fn at() -> impl Strategy<Value = At> {
 fn rollback() -> impl Strategy<Value = Op> {
     let to = prop_oneof![(0..6usize).prop_map(Back::Release), (1..4u32).prop_map(Back::Steps)];
     let glob = proptest::option::weighted(0.3, 1..GLOBS.len());
-    (0..2usize, to, glob, proptest::bool::weighted(0.15))
-        .prop_map(|(host, to, glob, blind)| Op::Rollback { host, to, glob, blind })
+    (0..2usize, to, glob, proptest::bool::weighted(0.15)).prop_map(|(host, to, glob, blind)| Op::Rollback {
+        host,
+        to,
+        glob,
+        blind,
+    })
 }
 
 fn op() -> impl Strategy<Value = Op> {

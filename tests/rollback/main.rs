@@ -1,7 +1,12 @@
 //! Going back, as operators do it: whole stories with the program against both emulated clouds.
 
 mod bad;
+mod budget;
+mod finish;
+mod ledgers;
 mod pins;
+mod readers;
+mod retention;
 mod scene;
 mod stores;
 mod stories;

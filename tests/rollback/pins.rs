@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::scene::{FORMS, Scene, keys, stepped};
+use crate::scene::{FORMS, Scene, each, keys, stepped};
 use crate::story::{entries, of, three_releases};
 use crate::support::hand;
 
@@ -24,8 +24,8 @@ fn config(release: u8) -> String {
 /// Pinned by hand on each cloud: edits and drift change nothing, until it is unpinned.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_by_hand_outlives_edits_until_it_is_lifted() {
-    for forms in FORMS {
-        let scene = Scene::new(forms).await;
+    each(&FORMS, async |scene| {
+        let forms = scene.forms;
         let releases = three_releases(&scene).await;
         let etag = version(&scene, "azure", "chat/config", 2).await;
         let pin = ["pin", "chat/config", "--target", "aws-eu", "--version", "1", "-m", "last good one"];
@@ -57,14 +57,15 @@ async fn a_pin_by_hand_outlives_edits_until_it_is_lifted() {
         assert_eq!(stepped(&scene.run(0, &["reconcile"]).await), keys(["chat/config"]), "{forms:?}");
         assert!(scene.contents().await["aws chat/config"].contains("m7"), "{forms:?}");
         assert_eq!(scene.at_rest(0).await["outcome"], "unchanged");
-    }
+    })
+    .await;
 }
 
 /// A time names the revision that App Configuration had then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_to_a_time() {
-    for forms in [FORMS[0], FORMS[2]] {
-        let scene = Scene::new(forms).await;
+    each(&[FORMS[0], FORMS[2]], async |scene| {
+        let forms = scene.forms;
         scene.release(&entries(1)).await;
         let second = scene.release(&entries(2)).await;
         // The store shows dates of whole seconds.
@@ -78,14 +79,15 @@ async fn a_pin_to_a_time() {
         assert_eq!(scene.contents().await, expected, "{forms:?}");
         let before = ["pin", "chat/config", "--target", "azure", "--version", "2001-01-01T00:00:00Z"];
         scene.refused(64, &before, "tells of no version").await;
-    }
+    })
+    .await;
 }
 
 /// The file names a version: a number on one cloud, an etag on the other, whatever the value says.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_in_the_file() {
-    for forms in FORMS {
-        let scene = Scene::new(forms).await;
+    each(&FORMS, async |scene| {
+        let forms = scene.forms;
         let releases = three_releases(&scene).await;
         let etag = version(&scene, "azure", "chat/config", 2).await;
         let pinned = |model: u8| {
@@ -105,14 +107,14 @@ async fn a_pin_in_the_file() {
         assert_eq!(scene.contents().await, expected, "{forms:?} {report}");
         // Without the pin the value counts.
         assert!(scene.release(&entries(3).replace(&config(3), &config(8))).await["aws chat/config"].contains("m8"));
-    }
+    })
+    .await;
 }
 
 /// A version that the store does not have (any more) is said before anything is written.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_in_the_file_to_what_is_gone() {
-    for forms in FORMS {
-        let scene = Scene::new(forms).await;
+    each(&FORMS, async |scene| {
         scene.release(&entries(1)).await;
         for (pin, names) in [("aws-eu: 77", "77"), ("azure: nOsUcHeTaG", "nOsUcHeTaG")] {
             let with = format!("{} }}, pin: {{ {pin} }} }}", config(1));
@@ -121,14 +123,15 @@ async fn a_pin_in_the_file_to_what_is_gone() {
                 scene.refused(1, args, names).await;
             }
         }
-    }
+    })
+    .await;
 }
 
 /// What is let go of stays in the stores as it is, and is met again as somebody else's.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_let_go_of_stays_as_it_is() {
-    for forms in FORMS {
-        let scene = Scene::new(forms).await;
+    each(&FORMS, async |scene| {
+        let forms = scene.forms;
         let releases = three_releases(&scene).await;
         let before = scene.stores.versions("chat/prompt").await;
         let report = scene.run(0, &["forget", "chat/prompt"]).await;
@@ -147,7 +150,8 @@ async fn what_is_let_go_of_stays_as_it_is() {
         let mut expected = releases[0].clone();
         expected.extend(of(&releases[2], "chat/prompt"));
         assert_eq!(scene.contents().await, expected, "{forms:?}");
-    }
+    })
+    .await;
 }
 
 /// Letting go of everything leaves nothing that a pass or a rollback would touch; purging takes the copies along.

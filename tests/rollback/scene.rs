@@ -24,6 +24,12 @@ pub(crate) const FORMS: [Forms; 4] = [
 /// Each way of each cloud once.
 pub(crate) const TWO_FORMS: [Forms; 2] = [FORMS[0], FORMS[3]];
 
+/// Plays a story in several ways of serving, all at once: most of its time is spent waiting for disks and stores.
+pub(crate) async fn each(forms: &[Forms], story: impl AsyncFn(Scene)) {
+    let plays = forms.iter().map(|forms| async { story(Scene::new(*forms).await).await });
+    futures::future::join_all(plays).await;
+}
+
 /// A team with both clouds.
 pub(crate) struct Scene {
     pub(crate) world: World,

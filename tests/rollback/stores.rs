@@ -142,6 +142,29 @@ impl Stores {
         versions
     }
 
+    /// Counts the revisions of a key that App Configuration has under the label that readers select.
+    pub(crate) async fn revisions(&self, key: &str) -> usize {
+        let key = KeyFilter::Exact(format!("{AZURE_PREFIX}{key}"));
+        let selector = KeyValueSelector::new(key, LabelFilter::Exact(AZURE_LABEL.to_owned()));
+        let pager = self.azure.list_revisions(&selector, None).expect("a selector");
+        pager.collect_all().await.expect("a list").len()
+    }
+
+    /// Counts the snapshots that App Configuration has.
+    pub(crate) async fn snapshots(&self) -> usize {
+        let pager = self.azure.list_snapshots(&KeyFilter::Any, &[], None).expect("a selector");
+        pager.collect_all().await.expect("a list").len()
+    }
+
+    /// Returns what a service that reads one key of Parameter Store is answered.
+    pub(crate) async fn read(&self, key: &str) -> Option<Parameter> {
+        if self.forms.0 == "latest" {
+            self.parameter(key).await
+        } else {
+            self.parameter(&format!("{key}:{LABEL}")).await
+        }
+    }
+
     /// Returns what Parameter Store answers for a key, or for `key:version` and `key:label`.
     pub(crate) async fn parameter(&self, key: &str) -> Option<Parameter> {
         let get = self.ssm.get_parameter().name(format!("{AWS_PREFIX}{key}")).with_decryption(true);

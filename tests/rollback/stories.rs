@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::scene::{FORMS, Scene, keys, stepped};
+use crate::scene::{FORMS, Scene, each, keys, stepped};
 use crate::story::{entries, of, three_releases};
 
 /// One entry was taken back before, alone; going back further takes it further, and what it is held for adds up.
 #[tokio::test(flavor = "multi_thread")]
 async fn back_where_one_entry_went_back_before() {
-    for forms in FORMS {
-        let scene = Scene::new(forms).await;
+    each(&FORMS, async |scene| {
+        let forms = scene.forms;
         let releases = three_releases(&scene).await;
         scene.run(0, &["rollback", "2", "--key", "chat/config"]).await;
         assert_eq!(scene.held().await, keys(["chat/config"]), "{forms:?}");
@@ -24,14 +24,15 @@ async fn back_where_one_entry_went_back_before() {
         scene.file(&at("model: m9, temperature: 0.9"));
         assert_eq!(stepped(&scene.run(0, &["reconcile"]).await), keys(["chat/config"]), "{forms:?}");
         assert!(!scene.held().await.contains("chat/config"), "{forms:?}");
-    }
+    })
+    .await;
 }
 
 /// A hold by hand outlives a rollback and every edit, until it is resumed.
 #[tokio::test(flavor = "multi_thread")]
 async fn back_where_an_entry_is_held_by_hand() {
-    for forms in FORMS {
-        let scene = Scene::new(forms).await;
+    each(&FORMS, async |scene| {
+        let forms = scene.forms;
         let releases = three_releases(&scene).await;
         let report = scene.run(0, &["hold", "{same,chat/prompt}", "-m", "frozen for the launch"]).await;
         assert_eq!(report["release"], Value::Null);
@@ -43,14 +44,15 @@ async fn back_where_an_entry_is_held_by_hand() {
         let report = scene.run(0, &["reconcile"]).await;
         assert_eq!(stepped(&report), keys(["same", "chat/prompt"]), "{forms:?}");
         assert!(scene.contents().await["aws same"].starts_with("edited"), "{forms:?}");
-    }
+    })
+    .await;
 }
 
 /// The file may go back to an older value that was never taken back, and then on to one that was.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_returns_to_an_older_good_value() {
-    for forms in FORMS {
-        let scene = Scene::new(forms).await;
+    each(&FORMS, async |scene| {
+        let forms = scene.forms;
         let releases = three_releases(&scene).await;
         scene.run(0, &["rollback", "2"]).await;
         let config = |model: u8| format!("model: m{model}, temperature: 0.{model}");
@@ -61,14 +63,15 @@ async fn an_edit_returns_to_an_older_good_value() {
         scene.file(&entries(3));
         assert_eq!(stepped(&scene.run(0, &["reconcile"]).await), keys(["chat/config"]), "{forms:?}");
         assert_eq!(of(&scene.contents().await, "chat/config"), of(&releases[2], "chat/config"), "{forms:?}");
-    }
+    })
+    .await;
 }
 
 /// An entry that the file drops while it is held is pruned, and one that is away already is away.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_entry_is_deleted_from_the_file() {
-    for forms in FORMS {
-        let scene = Scene::new(forms).await;
+    each(&FORMS, async |scene| {
+        let forms = scene.forms;
         let releases = three_releases(&scene).await;
         scene.run(0, &["rollback", "1"]).await;
         let left: String = entries(3)
@@ -83,15 +86,16 @@ async fn a_held_entry_is_deleted_from_the_file() {
         expected.retain(|place, _| !place.ends_with("chat/prompt"));
         assert_eq!(scene.contents().await, expected, "{forms:?}");
         scene.at_rest(6).await;
-    }
+    })
+    .await;
 }
 
 /// What was pruned comes back as it was: a secret as a secret, and where a label is followed without any put.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pruned_entry_comes_back() {
     const KEPT: &str = "  kept: { value: x }\n";
-    for forms in FORMS {
-        let scene = Scene::new(forms).await;
+    each(&FORMS, async |scene| {
+        let forms = scene.forms;
         let first = scene
             .release(&format!(
                 "{KEPT}  gone: {{ type: json, value: {{ a: 1 }}, tags: {{ team: a }} }}\n  \
@@ -117,7 +121,8 @@ async fn a_pruned_entry_comes_back() {
         scene.run(0, &["rollback", "2"]).await;
         assert_eq!(scene.contents().await, without, "{forms:?}");
         assert_eq!(scene.at_rest(0).await["outcome"], "unchanged");
-    }
+    })
+    .await;
 }
 
 /// Version numbers start again when a parameter is made anew: a pin of the first life never means a version of the
@@ -145,8 +150,8 @@ async fn each_life_of_a_parameter_has_versions_of_its_own() {
 /// A missing variable and a broken entry stop no rollback.
 #[tokio::test(flavor = "multi_thread")]
 async fn back_with_a_file_that_cannot_be_read() {
-    for forms in FORMS {
-        let scene = Scene::new(forms).await;
+    each(&FORMS, async |scene| {
+        let forms = scene.forms;
         let releases = three_releases(&scene).await;
         scene.secret(None);
         scene.file(&format!("{}  broken: {{ type: nonsense, value: 1 }}\n", entries(3)));
@@ -162,14 +167,15 @@ async fn back_with_a_file_that_cannot_be_read() {
         scene.file(&entries(3));
         scene.at_rest(6).await;
         assert_eq!(scene.contents().await, releases[0], "{forms:?}");
-    }
+    })
+    .await;
 }
 
 /// A rehearsal writes nothing and shows the steps that are then taken.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_shows_what_is_then_done() {
-    for forms in FORMS {
-        let scene = Scene::new(forms).await;
+    each(&FORMS, async |scene| {
+        let forms = scene.forms;
         let releases = three_releases(&scene).await;
         let steps = |report: &Value| -> Vec<Value> {
             let of = |step: &Value| json!([step["target"], step["key"], step["native"], step["action"], step["from"]]);
@@ -183,14 +189,15 @@ async fn a_dry_run_shows_what_is_then_done() {
         assert_eq!((steps(&shown), &shown["release"]), (steps(&done), &done["release"]), "{forms:?}");
         assert!(!steps(&done).is_empty());
         assert_eq!(scene.contents().await, releases[0], "{forms:?}");
-    }
+    })
+    .await;
 }
 
 /// Back to what was served at a time.
 #[tokio::test(flavor = "multi_thread")]
 async fn back_to_a_time() {
-    for forms in FORMS {
-        let scene = Scene::new(forms).await;
+    each(&FORMS, async |scene| {
+        let forms = scene.forms;
         scene.release(&entries(1)).await;
         let second = scene.release(&entries(2)).await;
         let then = jiff::Timestamp::now().to_string();
@@ -200,5 +207,6 @@ async fn back_to_a_time() {
         assert_eq!(scene.contents().await, second, "{forms:?}");
         let history = scene.run(0, &["history"]).await;
         assert_eq!(history["releases"][0]["restores"], 2, "{history}");
-    }
+    })
+    .await;
 }

@@ -3,7 +3,7 @@
 use repin_emulator::Options;
 use serde_json::Value;
 
-use crate::scene::{FORMS, Forms, Scene, keys, stepped};
+use crate::scene::{FORMS, Forms, Scene, each, keys, stepped};
 use crate::stores::Contents;
 use crate::support::steps;
 
@@ -118,9 +118,7 @@ async fn label_and_snapshot() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_hosts_that_remember_nothing() {
-    for forms in FORMS {
-        story(forms, true).await;
-    }
+    futures::future::join_all(FORMS.map(|forms| story(forms, true))).await;
 }
 
 /// Parameter Store refuses the name of a parameter that was just deleted for half a minute: that is waited out.
@@ -137,8 +135,8 @@ async fn what_was_just_pruned_comes_back_once_its_name_is_free() {
 /// Back is back, however often: further each time, and never forward.
 #[tokio::test(flavor = "multi_thread")]
 async fn steps_go_further_back_and_a_rollback_can_be_rolled_back() {
-    for forms in FORMS {
-        let scene = Scene::new(forms).await;
+    each(&FORMS, async |scene| {
+        let forms = scene.forms;
         let releases = three_releases(&scene).await;
         scene.run(0, &["rollback"]).await;
         assert_eq!(scene.contents().await, releases[1], "{forms:?}");
@@ -156,14 +154,15 @@ async fn steps_go_further_back_and_a_rollback_can_be_rolled_back() {
         let held = if scene.labelled() { keys(["chat/key"]) } else { keys([]) };
         assert_eq!(scene.held().await, held, "{forms:?}");
         assert_eq!(scene.at_rest(0).await["outcome"], "unchanged", "{forms:?}");
-    }
+    })
+    .await;
 }
 
 /// One key goes back, the others stay.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_key_alone() {
-    for forms in FORMS {
-        let scene = Scene::new(forms).await;
+    each(&FORMS, async |scene| {
+        let forms = scene.forms;
         let releases = three_releases(&scene).await;
         let report = scene.run(0, &["rollback", "1", "--key", "chat/pro*"]).await;
         assert_eq!(steps(&report, "azure").len(), 1, "{forms:?} {report}");
@@ -171,5 +170,6 @@ async fn one_key_alone() {
         expected.extend(of(&releases[0], "chat/prompt"));
         assert_eq!(scene.contents().await, expected, "{forms:?}");
         assert_eq!(scene.at_rest(6).await["outcome"], "held", "{forms:?}");
-    }
+    })
+    .await;
 }
