@@ -73,7 +73,7 @@ pub struct Daemon {
 enum Done {
     Pass(Box<Ended>),
     /// Who wrote an entry that is contested.
-    Who(TargetName, Key, Option<Revision>),
+    Who(TargetName, Key, Option<Box<Revision>>),
 }
 
 impl Daemon {
@@ -192,7 +192,7 @@ impl Daemon {
     fn take(&mut self, done: Done) {
         match done {
             Done::Pass(ended) => self.ended(*ended),
-            Done::Who(target, key, revision) => self.found_out(&target, &key, revision),
+            Done::Who(target, key, revision) => self.found_out(&target, &key, revision.map(|revision| *revision)),
         }
     }
 
@@ -203,7 +203,7 @@ impl Daemon {
         self.work.push(
             async move {
                 let revision = pass::who(provider, key.clone(), version).await;
-                Done::Who(target, key, revision)
+                Done::Who(target, key, revision.map(Box::new))
             }
             .boxed_local(),
         );

@@ -74,6 +74,8 @@ pub struct Schedule {
 struct Lane {
     due: Moment,
     began: Option<Moment>,
+    /// Whether something made it due at once while it was at work.
+    again: bool,
     health: Health,
     failures: u32,
 }
@@ -111,14 +113,15 @@ impl Schedule {
     /// Sets which targets there are: new ones are looked at at once, those that are gone no more.
     pub fn set_targets(&mut self, targets: impl IntoIterator<Item = TargetName>, now: Moment) {
         let mut before = std::mem::take(&mut self.lanes);
-        let new = || Lane { due: now, began: None, health: Health::Unknown, failures: 0 };
+        let new = || Lane { due: now, began: None, again: false, health: Health::Unknown, failures: 0 };
         self.lanes = targets.into_iter().map(|name| (name.clone(), before.remove(&name).unwrap_or_else(new))).collect();
     }
 
     /// Forgets how a target was found: it is another one now.
     pub fn renew(&mut self, target: &TargetName, now: Moment) {
         if let Some(lane) = self.lanes.get_mut(target) {
-            *lane = Lane { due: now, health: Health::Unknown, failures: 0, ..*lane };
+            *lane =
+                Lane { due: now, began: lane.began, again: lane.began.is_some(), health: Health::Unknown, failures: 0 };
         }
     }
 
@@ -138,7 +141,9 @@ impl Schedule {
     /// Makes everything due at once.
     pub fn hurry(&mut self, now: Moment) {
         self.reload.due = now;
-        self.lanes.values_mut().for_each(|lane| lane.due = now);
+        for lane in self.lanes.values_mut() {
+            (lane.due, lane.again) = (now, lane.began.is_some());
+        }
         self.want_release(now);
     }
 
@@ -177,13 +182,14 @@ impl Schedule {
         let began = lane.began.take().unwrap_or(now);
         let was_away = lane.health == Health::Away;
         lane.health = health;
+        let again = std::mem::take(&mut lane.again);
         if health == Health::Away {
             lane.failures += 1;
-            lane.due = now + jittered(wait(lane.failures, interval), random);
+            lane.due = if again { now } else { now + jittered(wait(lane.failures, interval), random) };
             return;
         }
         lane.failures = 0;
-        lane.due = next(began, now, interval, random);
+        lane.due = if again { now } else { next(began, now, interval, random) };
         // Whatever a release waited for, this may have been it.
         if was_away {
             self.release.due = self.release.due.min(now);
@@ -399,6 +405,19 @@ mod tests {
         assert_eq!(schedule.begin(ms(150)), []);
         schedule.released(ms(200), Released::Settled, 0.5);
         assert_eq!(schedule.begin(ms(200)), [Due::Release]);
+    }
+
+    #[test]
+    fn what_is_hurried_while_it_is_at_work_is_done_once_more() {
+        let mut schedule = settled();
+        let now = MINUTE * 2;
+        assert_eq!(schedule.begin(now), [Due::Reload]);
+        assert_eq!(schedule.begin(now), both().map(Due::Repair));
+        schedule.hurry(now + ms(5));
+        assert_eq!(schedule.begin(now + ms(5)), [Due::Reload]);
+        schedule.repaired(&name("aws"), now + ms(10), Health::Away, false, 0.5);
+        schedule.repaired(&name("azure"), now + ms(10), Health::Well, false, 0.5);
+        assert_eq!(schedule.begin(now + ms(10)), both().map(Due::Repair));
     }
 
     #[test]

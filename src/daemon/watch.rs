@@ -64,7 +64,7 @@ impl Watch {
                 let _ = tell.try_send(());
             }
         });
-        let watcher = watcher.inspect_err(|error| without_events(error)).ok();
+        let watcher = watcher.inspect_err(without_events).ok();
         Self { watcher, interest, watched: BTreeMap::new(), events }
     }
 

@@ -104,6 +104,11 @@ impl Running {
         rustix::process::kill_process(rustix::process::Pid::from_raw(pid).expect("a process"), signal).expect("sent");
     }
 
+    /// Kills it, and waits until it is gone.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.expect("killed");
+    }
+
     /// Stops it with SIGTERM and returns what it ends with.
     pub(crate) async fn stop(mut self) -> (i32, String) {
         self.signal(rustix::process::Signal::TERM);

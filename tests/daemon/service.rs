@@ -119,8 +119,7 @@ async fn a_daemon_that_was_killed_is_followed_by_the_next() {
     world.entries("  a: { value: one }\n");
     let daemon = Running::start(&world, NEVER).await;
     daemon.until_said("release 1 is served").await;
-    daemon.signal(rustix::process::Signal::KILL);
-    drop(daemon);
+    daemon.kill().await;
     world.entries("  a: { value: two }\n");
     let daemon = Running::start(&world, NEVER).await;
     daemon.until_said("release 2 is served").await;

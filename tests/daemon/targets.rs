@@ -40,6 +40,36 @@ async fn drift_is_put_back_on_one_target_while_the_other_is_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_release_waits_however_readers_meet_it() {
+    let world = World::new().await;
+    let head = world.head_served("{ label: live }", "{ snapshot: config }");
+    let file = |value: &str| {
+        world.write("repin.yaml", &format!("{head}entries:\n  a: {{ value: {value} }}\n  b: {{ value: two }}\n"));
+    };
+    file("one");
+    let daemon = Running::start(&world, SOON).await;
+    daemon.until_said("release 1 is served").await;
+    for (release, down) in [(2, "appconfig"), (3, "ssm")] {
+        world.faults(move |call| if call.service == down { Fault::DropBefore } else { Fault::None });
+        let name = if down == "ssm" { "aws-eu" } else { "azure" };
+        daemon.until("told", async || daemon.said(&format!("unreachable: {name}")) == 1).await;
+        file(&format!("new-{release}"));
+        daemon.until_said(&format!("release {release} waits for {name}, unreachable since ")).await;
+        world.reset();
+        several_passes().await;
+        assert_eq!(world.writes(), 0, "the target that is there is left as it is");
+        world.emulator.faults().clear();
+        daemon.until_said(&format!("release {release} is served")).await;
+    }
+    several_passes().await;
+    world.reset();
+    several_passes().await;
+    assert_eq!(world.writes(), 0);
+    assert_eq!(daemon.status().await["verdict"], json!(["ok"]));
+    assert_eq!(releases(&world).await, [3, 2, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_never_answers_delays_no_other() {
     let world = World::new().await;
     world.entries("  a: { value: one }\n");
