@@ -17,7 +17,7 @@ use crate::model::desired::Desired;
 use crate::model::observed::{FileStanding, Observed};
 use crate::model::outcome::{Interrupt, Outcome, Progress, StepOutcome, StepResult, TargetFailure};
 use crate::model::plan::{BlockKind, Limits, Plan};
-use crate::model::release::{Runner, TargetId};
+use crate::model::release::{Cause, Header, Ledger, Runner, State, TargetId};
 use crate::observe::{self, ObserveError, Seeing};
 use crate::plan::{self, Finding};
 use crate::record::host::{HostMemory, KnownSecret, TargetMemory};
@@ -101,12 +101,12 @@ pub enum PassError {
 /// # Errors
 /// Says why there is no plan. A plan that may not run is returned, with its blocks.
 pub async fn plan_only(pass: &Pass<'_>) -> Result<(Plan, Observed), PassError> {
-    let elsewhere = highest_elsewhere(pass).await;
-    let Seeing { mut observed, mut memories } = look(pass, true).await?;
-    let mut plan = make_plan(pass, &observed, elsewhere)?;
+    let elsewhere = elsewhere(pass).await;
+    let Seeing { mut observed, mut memories } = look(pass, true, &elsewhere).await?;
+    let mut plan = make_plan(pass, &observed, elsewhere.highest)?;
     if blocked(&plan) == Some(BlockKind::Foreign) {
-        Seeing { observed, memories } = look(pass, true).await?;
-        plan = make_plan(pass, &observed, elsewhere)?;
+        Seeing { observed, memories } = look(pass, true, &elsewhere).await?;
+        plan = make_plan(pass, &observed, elsewhere.highest)?;
     }
     remember(pass, memories, &[], &plan);
     if plan.blocks.is_empty() {
@@ -135,9 +135,9 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
     let mut rounds = 0;
     loop {
         attempt += 1;
-        let elsewhere = highest_elsewhere(pass).await;
-        let Seeing { observed, memories } = look(pass, false).await?;
-        let plan = make_plan(pass, &observed, elsewhere)?;
+        let elsewhere = elsewhere(pass).await;
+        let Seeing { observed, memories } = look(pass, false, &elsewhere).await?;
+        let plan = make_plan(pass, &observed, elsewhere.highest)?;
         let blocked = blocked(&plan);
         if blocked.is_none() {
             refuse_stale(pass, &plan, &observed)?;
@@ -177,9 +177,26 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
     }
 }
 
-/// Returns the highest release number in the ledgers of targets out of scope, so that no number is made twice. One that
-/// does not answer soon counts as this host last read it: leaving it out may be why the scope is what it is.
-async fn highest_elsewhere(pass: &Pass<'_>) -> u64 {
+/// What the ledgers of targets out of scope say that matters here.
+#[derive(Default)]
+struct Elsewhere {
+    /// The highest release number, so that none is made twice.
+    highest: u64,
+    /// Rollbacks that targets in scope may not have heard of.
+    rollbacks: Vec<Header>,
+}
+
+impl Elsewhere {
+    fn of(ledger: &Ledger) -> Self {
+        let served = ledger.records.iter().filter(|record| record.state != State::Abandoned);
+        let rollbacks = served.filter(|record| record.header.cause == Cause::Rollback);
+        Self { highest: ledger.highest_release(), rollbacks: rollbacks.map(|record| record.header.clone()).collect() }
+    }
+}
+
+/// Asks the ledgers of targets out of scope. One that does not answer soon counts as this host last read it: leaving it
+/// out may be why the scope is what it is.
+async fn elsewhere(pass: &Pass<'_>) -> Elsewhere {
     let asks = pass.others.iter().map(|(name, provider)| async move {
         let id = TargetId::of(provider.place());
         let mut memory = pass.host.memory.target(&id);
@@ -188,19 +205,24 @@ async fn highest_elsewhere(pass: &Pass<'_>) -> u64 {
         match tokio::time::timeout(OTHERS_ANSWER, load).await {
             Ok(Ok(loaded)) => {
                 pass.host.memory.remember_target(&id, &memory);
-                loaded.ledger.highest_release()
+                Elsewhere::of(&loaded.ledger)
             }
             _ => {
-                tracing::info!(target_name = %name, "does not answer; its release numbers are those last seen here");
+                tracing::info!(target_name = %name, "does not answer; its releases are those last seen here");
                 let known = pass.host.memory.target(&id).ledger;
-                ledger::remembered(owner, &known).map_or(0, |ledger| ledger.highest_release())
+                ledger::remembered(owner, &known).map_or_else(Elsewhere::default, |ledger| Elsewhere::of(&ledger))
             }
         }
     });
-    join_all(asks).await.into_iter().max().unwrap_or(0)
+    let mut all = Elsewhere::default();
+    for one in join_all(asks).await {
+        all.highest = all.highest.max(one.highest);
+        all.rollbacks.extend(one.rollbacks);
+    }
+    all
 }
 
-async fn look(pass: &Pass<'_>, census: bool) -> Result<Seeing, PassError> {
+async fn look(pass: &Pass<'_>, census: bool, elsewhere: &Elsewhere) -> Result<Seeing, PassError> {
     let request = observe::Request {
         desired: pass.desired,
         providers: pass.providers,
@@ -208,6 +230,7 @@ async fn look(pass: &Pass<'_>, census: bool) -> Result<Seeing, PassError> {
         census,
         allow_older: pass.allow_older,
         repair_only: pass.limits.repair_only,
+        rollbacks_elsewhere: &elsewhere.rollbacks,
         is_gone: pass.host.is_gone.as_ref(),
     };
     let mut interrupt = pass.interrupt.clone();

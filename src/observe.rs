@@ -13,7 +13,7 @@ use repin_provider::{Error, Item, Key, Observation, Observe, Provider, ReadReque
 use crate::model::compare::same_text;
 use crate::model::desired::{Adopt, Desired, Entry, FileDigest, Target};
 use crate::model::observed::{FileStanding, Observed, TargetState};
-use crate::model::release::{ContentDigest, Ledger, Record, Runner, State, TargetId};
+use crate::model::release::{ContentDigest, Header, Ledger, Record, Runner, State, TargetId};
 use crate::model::retention::is_near_edge;
 use crate::record::host::{HostMemory, KnownSecret, TargetMemory};
 use crate::record::ledger::{self, LedgerError, Loaded};
@@ -40,6 +40,8 @@ pub struct Request<'a> {
     pub allow_older: bool,
     /// Whether nothing is released: what is put back is then what the ledger says, which may have to be read.
     pub repair_only: bool,
+    /// Rollbacks that the ledgers of targets out of scope tell of.
+    pub rollbacks_elsewhere: &'a [Header],
     /// Tells whether a process is known to be gone.
     pub is_gone: &'a (dyn Fn(&Runner) -> bool + Send + Sync),
 }
@@ -76,7 +78,8 @@ pub struct Seeing {
 /// Returns every target that could not be observed; a pass then does nothing anywhere.
 pub async fn observe(request: &Request<'_>) -> Result<Seeing, Vec<ObserveError>> {
     let looks = scope(request).map(|(target, provider)| look(request, target, provider));
-    let (mut observed, mut memories) = (Observed::default(), BTreeMap::new());
+    let mut observed = Observed { rollbacks_elsewhere: request.rollbacks_elsewhere.to_vec(), ..Observed::default() };
+    let mut memories = BTreeMap::new();
     let mut errors = Vec::new();
     for ((target, provider), look) in scope(request).zip(join_all(looks).await) {
         match look {
@@ -301,7 +304,12 @@ async fn read_pinned(
         };
         let entry = target.entries.get(key);
         let held = state.ledger.holds.contains_key(key);
-        if state.capabilities.serving == Serving::Apart && state.heads.get(key).and_then(Seen::item).is_some() {
+        // Of a secret the ledger does not tell whether the file still asks for it.
+        let asks = !held && file != FileStanding::Behind && entry.is_some_and(|entry| entry.value.is_secret());
+        if !asks
+            && state.capabilities.serving == Serving::Apart
+            && state.heads.get(key).and_then(Seen::item).is_some()
+        {
             // It is served again as it is.
             continue;
         }

@@ -72,6 +72,9 @@ impl Daemon {
             Err(_) => {}
         }
         self.asked |= withheld;
+        // Another host made a release since all ledgers were looked at: one that a target has not heard of may concern it.
+        let is_news = self.newest_release(target) > self.settled_at;
+        let withheld = withheld || (is_news && ended.result.is_ok());
         self.schedule.repaired(target, self.now(), health, withheld, rand::random());
         self.note_health(target, trouble, ended.result.as_ref().ok().map(|outcome| &outcome.plan));
     }
@@ -83,6 +86,7 @@ impl Daemon {
         let result = match &ended.result {
             Ok(outcome) if failures.is_empty() && outcome.steps.iter().all(|step| tell::is_done(step.result)) => {
                 self.asked = false;
+                self.settled_at = self.next_release() - 1;
                 Released::Settled
             }
             Ok(_) => Released::Left(away),

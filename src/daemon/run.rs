@@ -64,6 +64,8 @@ pub struct Daemon {
     pub(super) providers: Providers,
     /// Whether the file is known to ask for something that is not released yet.
     pub(super) asked: bool,
+    /// The newest release when a pass last left nothing to be released.
+    pub(super) settled_at: u64,
     pub(super) manager: Manager,
     watch: Watch,
     work: FuturesUnordered<LocalBoxFuture<'static, Done>>,
@@ -98,6 +100,7 @@ impl Daemon {
             told: Told::default(),
             providers: Providers::new(),
             asked: false,
+            settled_at: 0,
             manager: Manager::new(),
             watch: Watch::new(),
             work: FuturesUnordered::new(),

@@ -261,7 +261,9 @@ pub(super) async fn record_as(
     let rows = record.rows.iter().map(|row| finish(row, by_key.get(&row.key).copied())).collect();
     let took = SignedDuration::try_from(work.since.elapsed()).unwrap_or_default();
     let ended = context.now.checked_add(took).ok();
-    let set = work.served_set.clone().or(record.set.clone());
+    // What was taken as it is, since a run that died or somebody else had led readers there, is served by that set.
+    let taken = work.state.served_set().filter(|_| work.plan.set.is_none() && !record.rows.is_empty());
+    let set = work.served_set.clone().or(record.set.clone()).or(taken);
     let copies = work.plan.copies.iter().map(|(name, _)| name.clone());
     let copies = record.copies.iter().cloned().chain(copies).collect();
     let record = Record { state, rows, set, copies, ended, ..record };

@@ -8,13 +8,15 @@ use repin_provider::{Capabilities, Content, Key, Owner, Place, ReadValue, Refere
 use serde::{Deserialize, Serialize};
 
 use super::desired::{Desired, FileDigest};
-use super::release::{FrozenSet, Ledger, Record, State, TargetId};
+use super::release::{FrozenSet, Header, Ledger, Record, State, TargetId};
 
 /// What was seen of every target in scope.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
     /// By target.
     pub targets: BTreeMap<TargetName, TargetState>,
+    /// Rollbacks that the ledgers of targets out of scope tell of: they may be due here too.
+    pub rollbacks_elsewhere: Vec<Header>,
 }
 
 /// What was seen of one target.

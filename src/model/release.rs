@@ -347,7 +347,7 @@ impl Row {
             (RowAction::Update, Some(Seen::Present(item))) if known && self.from.as_ref() != Some(&item.version) => {
                 Some(done(Some(&item.version)))
             }
-            (RowAction::Delete, Some(Seen::Absent)) => Some(done(None)),
+            (RowAction::Delete | RowAction::Withdraw, Some(Seen::Absent)) => Some(done(None)),
             _ => None,
         }
     }

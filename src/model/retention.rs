@@ -121,6 +121,21 @@ pub fn is_near_edge(ledger: &Ledger, capabilities: &Capabilities, key: &Key) -> 
     newest.saturating_sub(number(&pin.version)) + EDGE >= kept
 }
 
+/// Puts that a version which readers are to be led to must have room for: ours, and others' that the ledger does not know.
+const SPARE: u64 = 3;
+
+/// Tells whether the next puts of an item drop a version, or are refused if readers are led to it by then.
+pub fn is_dropped_soon(ledger: &Ledger, capabilities: &Capabilities, key: &Key, version: &Version) -> bool {
+    let (Some(kept), Some(newest)) = (capabilities.versions_kept, newest_known(ledger, key)) else { return false };
+    newest + SPARE >= number(version) + kept
+}
+
+/// Tells whether what readers are led to is the oldest version that the store has: it takes no put any more.
+pub fn is_at_end(ledger: &Ledger, capabilities: &Capabilities, key: &Key, head: &Version) -> bool {
+    let (Serving::Apart, Some(kept)) = (capabilities.serving, capabilities.versions_kept) else { return false };
+    ledger.pins.get(key).is_some_and(|pin| number(head) + 1 >= number(&pin.version) + kept)
+}
+
 /// What soon cannot be served again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {

@@ -215,15 +215,17 @@ pub fn unfinished_ways(observed: &Observed) -> BTreeMap<TargetName, Way> {
 /// Returns the newest wish that is not finished on a target that is looked at.
 pub fn newest_unfinished(observed: &Observed) -> Option<(Header, Goal)> {
     let records = observed.targets.values().flat_map(|state| &state.ledger.records);
-    let wishes = records.filter(|record| record.header.release.is_some() && record.state != State::Abandoned);
-    let wishes = wishes.filter_map(|record| Some((record, Goal::of(&record.header, &record.rows)?)));
-    let unfinished = wishes.filter(|(record, _)| {
+    let made = records.filter(|record| record.header.release.is_some() && record.state != State::Abandoned);
+    let here = made.filter_map(|record| Some((&record.header, Goal::of(&record.header, &record.rows)?)));
+    let elsewhere = observed.rollbacks_elsewhere.iter();
+    let elsewhere = elsewhere.filter_map(|header| Some((header, Goal::of(header, &[])?)));
+    let unfinished = here.chain(elsewhere).filter(|(header, _)| {
         observed.targets.values().any(|state| {
             let open = state.ledger.open().filter(|_| state.takeover);
-            open.is_some_and(|open| open.header.nonce == record.header.nonce) || owes(state, &record.header)
+            open.is_some_and(|open| open.header.nonce == header.nonce) || owes(state, header)
         })
     });
-    unfinished.max_by_key(|(record, _)| record.header.release).map(|(record, goal)| (record.header.clone(), goal))
+    unfinished.max_by_key(|(header, _)| header.release).map(|(header, goal)| (header.clone(), goal))
 }
 
 /// Tells whether a wish was meant for a target that has not heard of it. One that has made a later release since has

@@ -14,7 +14,7 @@ use crate::model::desired::{Desired, Target};
 use crate::model::hold::HeldContent;
 use crate::model::observed::{Found, Observed, Past, TargetState};
 use crate::model::release::CopyName;
-use crate::model::retention::is_near_edge;
+use crate::model::retention::{is_dropped_soon, is_near_edge};
 use crate::model::way::{self, Way};
 use crate::record::copies;
 use crate::record::host::{HostMemory, KnownSecret, TargetMemory};
@@ -286,7 +286,11 @@ pub(super) async fn read_way(
     }
     let wanted = way.versions();
     if state.capabilities.serving == Serving::Apart {
-        look_at_versions(provider, state, &wanted).await?;
+        let is_dropped =
+            |(key, version): &(Key, Version)| is_dropped_soon(&state.ledger, &state.capabilities, key, version);
+        let (dropped, kept): (Vec<_>, Vec<_>) = wanted.into_iter().partition(is_dropped);
+        look_at_versions(provider, state, &kept).await?;
+        read_dropped(provider, state, dropped).await?;
     } else {
         let requests =
             |(key, version): &(Key, Version)| ReadRequest { key: key.clone(), version: Some(version.clone()) };
@@ -349,16 +353,38 @@ async fn look_at_versions(
     Ok(())
 }
 
+/// Reads versions that are too old for readers to be led to: their contents are put once more, over what is newest.
+async fn read_dropped(
+    provider: &dyn Provider,
+    state: &mut TargetState,
+    dropped: Vec<(Key, Version)>,
+) -> Result<(), Error> {
+    if dropped.is_empty() {
+        return Ok(());
+    }
+    let keys = dropped.iter().map(|(key, _)| key.clone()).collect();
+    let newest = provider.observe(Observe { keys, view: View::Newest, ..Observe::default() }).await?;
+    state.heads.extend(newest.items);
+    let requests: Vec<_> =
+        dropped.into_iter().map(|(key, version)| ReadRequest { key, version: Some(version) }).collect();
+    for (request, read) in requests.iter().zip(provider.read(&requests).await?) {
+        keep_past(state, request.clone(), read);
+    }
+    Ok(())
+}
+
 /// Looks for copies of what the store has no more.
 async fn find_copies(provider: &dyn Provider, state: &mut TargetState) -> Result<(), LedgerError> {
     let known = &state.ledger.copies;
+    // What a run copied before it died is in no record.
+    let may_be_there = |name: &CopyName| known.contains(name) || state.ledger.open().is_some();
     let gone: BTreeSet<CopyName> = state
         .past
         .iter()
         .flat_map(|(key, past)| past.iter().map(move |past| (key, past)))
         .filter(|(_, past)| matches!(past.found, Found::Gone))
         .map(|(key, past)| CopyName::of(key, &past.version))
-        .filter(|name| known.contains(name))
+        .filter(may_be_there)
         .collect();
     if gone.is_empty() {
         return Ok(());

@@ -266,6 +266,10 @@ impl KeyView<'_> {
             _ if self.forgotten => self.step(StepAction::Forget, Reason::Forgotten, None, None, false, Vec::new()),
             Some(item) if self.policy.prune => self.remove(item),
             Some(_) => Decision::Unchanged,
+            // Readers meet it no more, and it is still there: it can come back.
+            None if self.head.and_then(Seen::item).is_some() => {
+                self.step(StepAction::Withdraw, Reason::Dropped, None, None, false, Vec::new())
+            }
             None => self.step(StepAction::Delete, Reason::Dropped, None, None, false, Vec::new()),
         }
     }

@@ -24,14 +24,14 @@ pub use self::check::{Finding, check};
 pub use self::diff::value_changes;
 use self::entry::{Decision, KeyView};
 use self::open::OpenRecord;
-use crate::model::desired::{Desired, FileDigest, Target};
+use crate::model::desired::{Desired, Drift, FileDigest, Target};
 use crate::model::hold::Hold;
 use crate::model::observed::{FileStanding, Observed, TargetState};
 use crate::model::plan::{
     Block, BlockKind, Cost, Drifted, Held, Limits, Plan, PlannedRelease, Reason, SetPlan, Step, StepAction, TargetPlan,
 };
 use crate::model::release::{Cause, Ledger, Pin, Record, TargetId};
-use crate::model::retention::{Until, ending, is_near_edge};
+use crate::model::retention::{Until, ending, is_at_end, is_near_edge};
 
 /// Everything that a plan depends on.
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +125,12 @@ fn plan_target(
     });
     let apart = state.capabilities.serving == Serving::Apart;
     for key in keys(target, &ledger, state) {
+        let near_edge = is_near_edge(&ledger, &state.capabilities, &key);
+        let head = state.heads.get(&key).and_then(Seen::item).filter(|_| near_edge);
+        let at_end = head.is_some_and(|head| is_at_end(&ledger, &state.capabilities, &key, &head.version));
+        if at_end {
+            plan.notes.push(ended(&target.name, &key));
+        }
         let view = KeyView {
             key: &key,
             entry: target.entries.get(&key),
@@ -146,7 +152,7 @@ fn plan_target(
             serving: state.capabilities.serving,
             set_is_there,
             content_types: state.capabilities.content_types,
-            near_edge: is_near_edge(&ledger, &state.capabilities, &key),
+            near_edge: near_edge && !at_end,
             describes: state.capabilities.describes,
             forgotten: forgotten.is_match(key.as_str()),
         };
@@ -164,12 +170,21 @@ fn plan_target(
         }
         place(decision, target, &mut planned, &mut plan.blocks);
     }
-    settle_set(&mut planned, state, &ledger, plan);
+    let corrects = input.desired.policy.drift == Drift::Correct;
+    settle_set(&mut planned, state, &ledger, corrects, plan);
     lift_holds(&mut planned, &ledger);
     sort(&mut planned.steps);
     planned.copies = copies::of(&planned.steps, state);
     planned.cost = cost(&planned, target.entries.len(), state);
     planned
+}
+
+/// Says that readers are led to the oldest version that a store has.
+fn ended(target: &TargetName, key: &Key) -> String {
+    format!(
+        "{target} takes no change of {key}: others put so many versions that the one which is served is the oldest, and \
+         the store drops none that a label names; repin rollback to a newer release, or repin pin a newer version"
+    )
 }
 
 /// Removals come last: a reader that follows a renamed key finds the new one before the old one goes.
@@ -180,7 +195,7 @@ fn sort(steps: &mut [Step]) {
 
 /// Decides which frozen set is due. What readers should meet already is put back first: only then is it known what the
 /// next set is made from.
-fn settle_set(planned: &mut TargetPlan, state: &TargetState, ledger: &Ledger, plan: &mut Plan) {
+fn settle_set(planned: &mut TargetPlan, state: &TargetState, ledger: &Ledger, corrects: bool, plan: &mut Plan) {
     if state.capabilities.serving != Serving::Together {
         return;
     }
@@ -202,7 +217,17 @@ fn settle_set(planned: &mut TargetPlan, state: &TargetState, ledger: &Ledger, pl
                 .map(|set| format!("the snapshot {set} that is served was archived by somebody: it is recovered")),
         );
         planned.set = known.map(SetPlan::Existing);
+    } else if corrects && planned.steps.is_empty() && led_away(state, ledger) {
+        plan.notes.extend(known.as_ref().map(|set| format!("somebody led readers to another snapshot: back to {set}")));
+        planned.set = known.map(SetPlan::Existing);
     }
+}
+
+/// Tells whether readers are led to another set than the ledger's. What it holds of ours may be just the same, and then
+/// no item tells: it holds something beside it.
+fn led_away(state: &TargetState, ledger: &Ledger) -> bool {
+    let known = ledger.set.as_ref().map(|set| &set.name);
+    known.is_some() && state.reference.as_ref().is_some_and(|reference| reference.set.as_ref() != known)
 }
 
 /// Plans the next frozen set: what is staged is brought to what should be served, where it is not that already. What is

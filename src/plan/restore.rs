@@ -18,7 +18,7 @@ use crate::model::plan::{
 };
 use crate::model::release::{Cause, ContentDigest, Ledger, Pin, Record, RowAction, State, TargetId};
 use crate::model::retention::{Source, number, oldest_restorable};
-use crate::model::way::{Goal, Way, newest_unfinished, owes, rows_of};
+use crate::model::way::{Goal, Way, newest_unfinished, owes, rows_of, same_content};
 
 /// What an operator wishes.
 #[derive(Debug, Clone)]
@@ -236,10 +236,7 @@ impl Restore<'_> {
     }
 
     fn remove(&self) -> Option<Step> {
-        if self.item().is_none() {
-            // Gone already: only the ledger still has it.
-            return Some(self.step(StepAction::Delete));
-        }
+        // Where it is gone already only the ledger still has it.
         let apart = self.state.capabilities.serving == Serving::Apart;
         Some(self.step(if apart { StepAction::Withdraw } else { StepAction::Delete }))
     }
@@ -261,7 +258,7 @@ impl Restore<'_> {
         }
         let found = self.state.past(self.key, &then.version);
         let content = match found {
-            Some(Found::Kept(_)) if serving == Serving::Apart => {
+            Some(Found::Kept(None)) if serving == Serving::Apart => {
                 step.to = Some(then.version.clone());
                 return Ok(Some(step));
             }
@@ -276,7 +273,15 @@ impl Restore<'_> {
             return Ok(Some(step));
         }
         if serving == Serving::Apart {
-            step.base = last_known(self.ledger, self.key);
+            let head = self.state.heads.get(self.key).and_then(Seen::item);
+            step.base = head.map(|head| head.version.clone()).or_else(|| last_known(self.ledger, self.key));
+            if let Some(head) =
+                head.filter(|head| head.value.is_some() && head.value.as_deref() == content.value.plain())
+            {
+                // A run that died has put it already.
+                step.to = Some(head.version.clone());
+                return Ok(Some(step));
+            }
         }
         step.changes = self.changes(item, &content);
         step.content = Some(content);
@@ -405,6 +410,7 @@ fn holds(
             };
             let same_secret = secret.zip(then).is_some_and(|(entry, then)| match state.past(key, &then.version) {
                 Some(Found::Kept(Some(read))) => read.value.expose() == entry.value.expose(),
+                Some(Found::Copied(copy)) => copy.value.expose() == entry.value.expose(),
                 _ => false,
             });
             equals_file =
@@ -415,7 +421,12 @@ fn holds(
         if equals_file && !hold.by_hand {
             hold.contents.clear();
         }
-        hold.pinned &= !way.changes.contains_key(key);
+        // Another version of the same content is no other pin.
+        hold.pinned &= match way.changes.get(key) {
+            Some((Some(now), Some(then))) => same_content(now, then),
+            Some(_) => false,
+            None => true,
+        };
         if before.is_none_or(|before| before.contents != hold.contents) {
             hold.since = wish.number;
             hold.reason = wish.reason.map(str::to_owned);

@@ -148,7 +148,7 @@ impl World {
             };
             (name.clone(), state)
         });
-        Observed { targets: targets.collect() }
+        Observed { targets: targets.collect(), ..Observed::default() }
     }
 
     fn plan(&self, desired: &Desired) -> Plan {

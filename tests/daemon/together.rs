@@ -34,6 +34,28 @@ async fn a_rollback_is_not_undone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_that_could_not_reach_a_target_is_finished() {
+    let world = World::new().await;
+    world.entries("  a: { value: one }\n");
+    let daemon = Running::start(&world, SOON).await;
+    daemon.until_said("release 1 is served").await;
+    world.entries("  a: { value: two }\n");
+    daemon.until_said("release 2 is served").await;
+    // Another host, which has no credentials for one of the clouds.
+    let mut elsewhere = world.command(&["rollback"]);
+    elsewhere.env_remove("AZURE_CONNECTION").env("REPIN_STATE_DIR", world.path("elsewhere"));
+    let rolled = elsewhere.output().await.expect("runs");
+    assert_eq!(rolled.status.code(), Some(3), "{}", String::from_utf8_lossy(&rolled.stderr));
+    daemon.until("served on both", async || daemon.status().await["verdict"][0] == "held").await;
+    daemon.until("served on both", async || world.served("azure", "a").await["value"] == "one").await;
+    several_passes().await;
+    for target in ["aws-eu", "azure"] {
+        assert_eq!(world.served(target, "a").await["value"], "one");
+    }
+    assert_eq!(releases(&world).await, [3, 2, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hold_that_is_lifted_lets_the_file_through() {
     let world = World::new().await;
     world.entries("  a: { value: one }\n");

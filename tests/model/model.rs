@@ -197,11 +197,14 @@ impl Target {
                 holds.insert(key, hold);
             }
         }
-        self.holds = holds;
+        let before = std::mem::replace(&mut self.holds, holds);
         for (key, content) in wanted {
             if self.pins.get(key) != content.as_ref() {
                 self.release(number, key, content);
             }
+        }
+        if self.holds != before {
+            self.knows.insert(number);
         }
         self.note(Some(number));
     }
@@ -304,6 +307,7 @@ impl Model {
             if let Some(owed) = target.owed.take() {
                 let asked = (!blind).then(|| asks(&file, *at));
                 target.roll_back(owed.number, owed.to, owed.glob, asked.as_ref());
+                target.knows.insert(owed.number);
                 any = true;
             }
         }
@@ -403,7 +407,10 @@ impl Model {
             let asked = file.as_ref().map(|file| asks(file, *at));
             if reached(at) {
                 target.roll_back(number, to, glob, asked.as_ref());
-                target.owed = None;
+                if target.owed.take().is_some() || cut_off.is_some() {
+                    // It has to be told, whether or not there is anything to do.
+                    target.knows.insert(number);
+                }
             } else {
                 target.owed = Some(Owed { number, to, glob });
             }
@@ -433,6 +440,7 @@ impl Model {
             return Expect::Perhaps;
         }
         let moved = target.pins != before.pins;
+        target.knows.insert(number);
         target.note(Some(number));
         self.made.insert(number, Made::Pin);
         if moved { Expect::Release } else { Expect::Perhaps }
@@ -499,7 +507,9 @@ fn bring(target: &mut Target, asked: Option<&Items>, number: u64) -> bool {
         let held = target.holds.get(key).is_some_and(|hold| hold.holds(&asked));
         if same || held {
             // What the file asks for can be put again; what only a version held that is destroyed cannot.
-            if !(target.is_gone(key) && (behind || (held && !same))) {
+            // Of a secret that is gone nobody can tell whether it is what the file asks for, and a held one is left alone.
+            let untold = asked.is_some_and(|content| content.secret) && target.holds.contains_key(key);
+            if !(target.is_gone(key) && (behind || untold || (held && !same))) {
                 target.mend(key);
             }
             continue;

@@ -1,6 +1,6 @@
 //! Plays a story on the stage and in the model, and compares the two after every turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use repin::cycle::PassError;
 use repin::cycle::wish::{Ask, WishError};
@@ -46,6 +46,10 @@ struct Player<'a> {
     model: Model,
     /// The sets that readers were led to, with what they hold.
     sets: Vec<(String, Items)>,
+    /// Whether a process died.
+    died: bool,
+    /// Keys of which somebody else made versions.
+    fouled: BTreeSet<&'static str>,
     /// The writes to each target and what the model said of it when it was last compared.
     checked: BTreeMap<At, (u64, model::Target)>,
 }
@@ -94,6 +98,8 @@ impl<'a> Player<'a> {
             snapshot: forms.snapshot,
             model,
             sets: Vec::new(),
+            died: false,
+            fouled: BTreeSet::new(),
             checked: BTreeMap::new(),
         };
         player.scene.make_bystanders().await;
@@ -178,6 +184,7 @@ impl<'a> Player<'a> {
         self.scene.cut_off(None);
         self.scene.fate.relent();
         if matches!(came, Came::Died) {
+            self.died = true;
             self.scene.restart(host).await;
         }
         came
@@ -465,6 +472,7 @@ impl<'a> Player<'a> {
         let shown = self.model.target(at).shows();
         let owned = self.model.target(at).pins.contains_key(name) && shown.contains_key(name);
         let target = self.model.targets.get_mut(&at).expect("both are there");
+        self.fouled.insert(name);
         match how {
             Foul::Change(value) if owned => {
                 // Sometimes what some file asks for, sometimes not.
@@ -536,6 +544,16 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
+    /// One intended change makes one native version, whoever died while making it.
+    async fn no_version_is_made_twice(&self) -> Checked {
+        // Two versions of a secret may hold the same: nobody reads one only to find out.
+        for key in KEYS.into_iter().filter(|key| *key != "s" && !self.fouled.contains(key)) {
+            let texts = self.scene.texts(key).await;
+            ensure!(texts.windows(2).all(|pair| pair[0] != pair[1]), "{key} was put twice: {texts:?}");
+        }
+        Ok(())
+    }
+
     /// The last look: a pass of each file brings everything to rest, and everybody knows the same.
     async fn end(&mut self) -> Checked {
         for host in 0..2 {
@@ -543,6 +561,9 @@ impl<'a> Player<'a> {
                 self.reconcile(host, false, Trouble::None).await.map_err(|wrong| format!("host {host}: {wrong}"))?;
                 self.nothing_left(host).await?;
             }
+        }
+        if self.died {
+            self.no_version_is_made_twice().await?;
         }
         for at in At::BOTH {
             let (empty, known) = (self.scene.ledger(at).await, self.scene.ledger_of(0, at).await);

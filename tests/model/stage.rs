@@ -418,6 +418,12 @@ impl Scene<'_> {
             .collect()
     }
 
+    /// Lists what the versions of a parameter hold that is no secret, newest first.
+    pub(crate) async fn texts(&self, name: &str) -> Vec<Option<String>> {
+        let history = self.plain[&At::Aws].history(&key(name)).await.unwrap_or_default();
+        history.into_iter().map(|revision| revision.value).collect()
+    }
+
     async fn newest(&self, at: At, name: &str) -> Option<repin_provider::Item> {
         let request = Observe { keys: vec![key(name)], view: View::Newest, ..Observe::default() };
         let seen = self.other[&at].observe(request).await.expect("observed");

@@ -8,6 +8,7 @@ mod pins;
 mod readers;
 mod retention;
 mod scene;
+mod scope;
 mod stores;
 mod stories;
 mod story;
