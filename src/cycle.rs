@@ -16,7 +16,7 @@ use crate::execute::{self, Executed, NotExecuted};
 use crate::model::desired::Desired;
 use crate::model::observed::{FileStanding, Observed};
 use crate::model::outcome::{Interrupt, Outcome, Progress, StepOutcome, StepResult, TargetFailure};
-use crate::model::plan::{BlockKind, Plan};
+use crate::model::plan::{BlockKind, Limits, Plan};
 use crate::model::release::{Cause, Header, Ledger, Runner, State, TargetId};
 use crate::observe::{self, ObserveError, Seeing};
 use crate::plan::{self, Finding};
@@ -67,6 +67,8 @@ pub struct Pass<'a> {
     pub timeout: Duration,
     /// Whether what is served already is put back where the rest cannot be served.
     pub atomic: bool,
+    /// What is left alone although it could be done.
+    pub limits: Limits<'a>,
     /// The plan that was agreed on: any other is not carried out.
     pub saved: Option<&'a SavedPlan>,
     /// Hears what is done.
@@ -227,6 +229,7 @@ async fn look(pass: &Pass<'_>, census: bool, elsewhere: &Elsewhere) -> Result<Se
         memory: &pass.host.memory,
         census,
         allow_older: pass.allow_older,
+        repair_only: pass.limits.repair_only,
         rollbacks_elsewhere: &elsewhere.rollbacks,
         is_gone: pass.host.is_gone.as_ref(),
     };
@@ -247,6 +250,7 @@ fn make_plan(pass: &Pass<'_>, observed: &Observed, highest_elsewhere: u64) -> Re
         newest_here: &newest,
         allow_older: pass.allow_older,
         highest_elsewhere,
+        limits: pass.limits,
     };
     let plan = plan::plan(input);
     let findings = plan::check(&plan, Some(pass.desired), observed);
@@ -341,6 +345,10 @@ fn remember(pass: &Pass<'_>, mut memories: BTreeMap<TargetName, TargetMemory>, s
         if let Some(target) = plan.targets.get(name) {
             pass.host.memory.remember_target(&target.id, memory);
         }
+    }
+    if pass.limits.repair_only {
+        // How the file stands is known only to a pass that looks at all ledgers.
+        return;
     }
     let served = steps.iter().any(|step| matches!(step.result, StepResult::Applied | StepResult::Unchanged));
     let released = plan.release.as_ref().is_some_and(|release| release.file.is_some());

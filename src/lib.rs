@@ -10,6 +10,7 @@
 
 pub mod cli;
 pub mod cycle;
+pub mod daemon;
 pub mod desired;
 pub mod difference;
 pub mod execute;

@@ -38,6 +38,8 @@ pub struct Request<'a> {
     pub census: bool,
     /// Whether an older file may be released again.
     pub allow_older: bool,
+    /// Whether nothing is released: what is put back is then what the ledger says, which may have to be read.
+    pub repair_only: bool,
     /// Rollbacks that the ledgers of targets out of scope tell of.
     pub rollbacks_elsewhere: &'a [Header],
     /// Tells whether a process is known to be gone.
@@ -203,7 +205,9 @@ async fn look_closer(
         || file == FileStanding::Behind
         || !state.ledger.holds.is_empty()
         || state.capabilities.serving == Serving::Apart
+        || request.repair_only
     {
+        let file = if request.repair_only { FileStanding::Behind } else { file };
         read_pinned(target, provider, state, file).await?;
     }
     Ok(())

@@ -57,6 +57,24 @@ Examples:
   repin reconcile -f repin.yaml -m \"warmer answers\"
   repin plan --out release.plan && repin reconcile --plan release.plan";
 
+/// What the daemon does.
+const DAEMON_HELP: &str = "\
+It looks at every target once an interval, puts back what others changed, and releases the file as
+soon as it changes: also where it is renamed over, reached through links, or a mounted volume. A file
+that cannot be read leaves the last good one in force. Targets are independent: one that is down
+keeps no other from being corrected, and only a release waits for all of them.
+
+Signals:
+  SIGHUP           read the file again, take fresh credentials, look at every target
+  SIGTERM, SIGINT  stop as soon as nothing is half done, exit 143 or 130; once more to stop at once
+
+Beside it, on the same host or another, every other command works: a rollback or a hold is obeyed.
+
+Examples:
+  repin daemon -f repin.yaml --dry-run   watch only, for a first week
+  repin daemon -f repin.yaml
+  repin status -f repin.yaml --probe ready";
+
 /// What the words of `status` mean.
 const STATUS_HELP: &str = "\
 Sync says whether a target serves what the ledger says:
@@ -173,6 +191,9 @@ pub(super) enum Command {
     /// Make the stores equal to the file, once
     #[command(visible_alias = "apply", after_help = RECONCILE_HELP)]
     Reconcile(ReconcileArgs),
+    /// Keep the stores equal to the file for as long as it runs
+    #[command(after_help = DAEMON_HELP)]
+    Daemon(DaemonArgs),
     /// Show how everything stands: what each target serves, and what is left to do
     #[command(after_help = STATUS_HELP)]
     Status(StatusArgs),
@@ -265,6 +286,27 @@ pub(super) struct ReconcileArgs {
     /// How long to try again what may pass: 90s, 5m
     #[arg(long, default_value = "2m", value_parser = parse_duration, value_name = "TIME")]
     pub(super) timeout: Duration,
+}
+
+/// Arguments of `daemon`.
+#[derive(Debug, Parser)]
+pub(super) struct DaemonArgs {
+    /// The time between two looks at a target: 30s, 5m. It is stretched where a pass cannot fit it
+    #[arg(long, default_value = "60s", value_parser = parse_interval, value_name = "TIME")]
+    pub(super) interval: Duration,
+
+    /// Only watch: say what would be written, and write nothing anywhere
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Also answer over HTTP: /livez, /readyz, /metrics for Prometheus and /v1/status. Only on loopback, since nobody is
+    /// asked who they are: 127.0.0.1:9187
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Option<SocketAddr>,
+
+    /// Let --listen take an address that others can reach, in a container for example
+    #[arg(long, requires = "listen")]
+    pub(super) listen_public: bool,
 }
 
 /// Arguments of `status`.
@@ -379,6 +421,12 @@ pub(super) struct EmulatorArgs {
     /// KMS keys that exist from the start, in the emulator's own region: alias/NAME or a key id
     #[arg(long = "kms-key", value_name = "KEY")]
     pub(super) kms_keys: Vec<String>,
+}
+
+/// Parses the time between two passes.
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
+    if interval < Duration::from_millis(100) { Err("the shortest interval is 100ms".to_owned()) } else { Ok(interval) }
 }
 
 /// Parses a duration as people write it.

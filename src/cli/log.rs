@@ -13,8 +13,11 @@ use super::args::{Color, Common, LogFormat};
 const OURS: [&str; 5] =
     ["repin", "repin_aws_ssm", "repin_azure_app_configuration", "repin_emulator", "azure_data_app_configuration"];
 
-/// Starts logging.
-pub(super) fn init(common: &Common) {
+/// What the daemon says of itself: a line where something happens, and none where nothing does.
+const DAEMON: &str = "repin::daemon";
+
+/// Starts logging. A daemon has no other way to say what it does.
+pub(super) fn init(common: &Common, daemon: bool) {
     let level = match common.verbose {
         0 => Level::WARN,
         1 => Level::INFO,
@@ -23,6 +26,7 @@ pub(super) fn init(common: &Common) {
     };
     let others = LevelFilter::from_level(level.min(Level::INFO));
     let filter = Targets::new().with_default(others).with_targets(OURS.map(|target| (target, level)));
+    let filter = if daemon { filter.with_target(DAEMON, level.max(Level::INFO)) } else { filter };
     let registry = tracing_subscriber::registry();
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr).with_target(common.verbose > 1);
     // A second initialisation can only be a test's; the first one stays.

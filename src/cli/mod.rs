@@ -3,6 +3,7 @@
 mod args;
 mod completions;
 mod connect;
+mod daemon;
 mod diff;
 mod emulator;
 mod forget;
@@ -81,7 +82,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             return Exit::Done;
         }
     };
-    log::init(&args.common);
+    log::init(&args.common, matches!(args.command, Command::Daemon(_)));
     let printer = Printer::new(&args.common);
     match dispatch(args, &printer) {
         Ok(exit) => exit,
@@ -114,6 +115,7 @@ fn dispatch(args: Args, printer: &Printer) -> Result<Exit, Failure> {
         Command::Man(args) => completions::man(&args, printer),
         Command::Plan(args) => online(async |stop| plan::run(&common, &args, stop, printer).await),
         Command::Reconcile(args) => online(async |stop| reconcile::run(&common, &args, stop, printer).await),
+        Command::Daemon(args) => online(async |stop| daemon::run(&common, &args, stop, printer).await),
         Command::Status(args) => online(async |stop| looking(status::run(&common, &args, printer), stop).await),
         Command::Get(args) => online(async |stop| looking(get::run(&common, &args, printer), stop).await),
         Command::History(args) => online(async |stop| looking(history::run(&common, &args, printer), stop).await),

@@ -20,6 +20,7 @@ use crate::desired;
 use crate::exit::Exit;
 use crate::model::desired::{Desired, Identity, TargetConfig};
 use crate::model::outcome::{Interrupt, TargetFailure};
+use crate::model::plan::Limits;
 use crate::record::host::{self, HostMemory};
 use crate::report::Trouble;
 use crate::saved::SavedPlan;
@@ -51,14 +52,7 @@ impl Session {
         printer: &Printer,
     ) -> Result<Self, Failure> {
         let scope = scope(common, targets)?;
-        let emulator = match &common.emulate {
-            Some(dir) => Some(connect::start_emulator(dir, targets).await?),
-            None => None,
-        };
-        if let (Some(dir), Some(_)) = (&common.emulate, &emulator) {
-            printer
-                .note(&format!("EMULATED: both clouds run inside this process, with their data in {}", dir.display()));
-        }
+        let emulator = start_emulator(common, targets, printer).await?;
         let (mut providers, mut unconnected) = (BTreeMap::new(), BTreeMap::new());
         for (target, config) in &scope {
             match connect::provider(name, config, emulator.as_ref()).await {
@@ -138,11 +132,24 @@ impl Session {
             allow_older: false,
             timeout: Duration::from_secs(120),
             atomic: false,
+            limits: Limits::default(),
             saved: None,
             progress: &(),
             interrupt,
         }
     }
+}
+
+/// Starts the embedded clouds where they are asked for.
+pub(super) async fn start_emulator(
+    common: &Common,
+    targets: &BTreeMap<TargetName, TargetConfig>,
+    printer: &Printer,
+) -> Result<Option<Emulator>, Failure> {
+    let Some(dir) = &common.emulate else { return Ok(None) };
+    let emulator = connect::start_emulator(dir, targets).await?;
+    printer.note(&format!("EMULATED: both clouds run inside this process, with their data in {}", dir.display()));
+    Ok(Some(emulator))
 }
 
 /// Looks variables up in this process's environment.
@@ -167,7 +174,7 @@ pub(super) fn load_identity(common: &Common) -> Result<Identity, Failure> {
     desired::load_identity(&request(common)?).map_err(invalid)
 }
 
-fn request(common: &Common) -> Result<desired::Request, Failure> {
+pub(super) fn request(common: &Common) -> Result<desired::Request, Failure> {
     Ok(desired::Request::new(files(common)?, |name| std::env::var(name).ok()))
 }
 
@@ -193,7 +200,7 @@ fn invalid(invalid: desired::Invalid) -> Failure {
 }
 
 /// Returns the targets that `--target` leaves.
-fn scope(
+pub(super) fn scope(
     common: &Common,
     targets: &BTreeMap<TargetName, TargetConfig>,
 ) -> Result<BTreeMap<TargetName, TargetConfig>, Failure> {
@@ -242,7 +249,8 @@ pub(super) fn state_dir(common: &Common) -> PathBuf {
     }
 }
 
-fn this_host(memory: HostMemory) -> Host {
+/// Describes this process and its surroundings.
+pub(super) fn this_host(memory: HostMemory) -> Host {
     let runner = host::runner();
     // Who stands behind a sudo did it, not root.
     let sudo = std::env::var("SUDO_USER").ok().filter(|user| !user.is_empty());

@@ -123,6 +123,26 @@ pub enum SetPlan {
     New,
 }
 
+/// Entries by target.
+pub type EntrySet = BTreeMap<TargetName, BTreeSet<Key>>;
+
+/// What a pass leaves alone although it could do it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits<'a> {
+    /// Whether only what the ledger says is put back: what the file asks beyond it waits for a pass that sees all
+    /// targets. What was served in part before is gone on with all the same.
+    pub repair_only: bool,
+    /// Entries whose drift is only told: somebody else insists on it.
+    pub spared: Option<&'a EntrySet>,
+}
+
+impl Limits<'_> {
+    /// Tells whether the drift of an entry is only told.
+    pub fn spares(&self, target: &TargetName, key: &Key) -> bool {
+        self.spared.and_then(|spared| spared.get(target)).is_some_and(|keys| keys.contains(key))
+    }
+}
+
 /// What a pass would do on one target.
 #[derive(Debug, Clone)]
 pub struct TargetPlan {
@@ -148,6 +168,8 @@ pub struct TargetPlan {
     pub copies: Vec<(CopyName, Content)>,
     /// Drift that is only told.
     pub drift: Vec<Drifted>,
+    /// Keys of which the file asks for something that waits, since nothing may be released ([`Limits::repair_only`]).
+    pub withheld: u64,
     /// Keys with nothing to do.
     pub unchanged: u64,
     /// Items below the prefix that are not ours, where they were listed.
@@ -418,6 +440,7 @@ impl TargetPlan {
             announces: false,
             copies: Vec::new(),
             drift: Vec::new(),
+            withheld: 0,
             unchanged: 0,
             foreign: None,
             cost: Cost::default(),

@@ -65,15 +65,45 @@ pub(super) enum Decision {
     Block(Box<Block>),
 }
 
+impl Decision {
+    /// Tells whether it is of the file's making: a step that is no repair, or what keeps one from being taken.
+    pub(super) fn releases(&self) -> bool {
+        match self {
+            Self::Step(step) => !step.repair,
+            Self::Block(block) => matches!(block.kind, BlockKind::Foreign | BlockKind::Refused),
+            _ => false,
+        }
+    }
+
+    /// Tells whether it undoes what somebody else did.
+    pub(super) fn corrects(&self) -> bool {
+        matches!(self, Self::Step(step) if step.repair && matches!(step.reason, Reason::Drift | Reason::Missing))
+    }
+}
+
 /// Decides: hold, then pin, then value.
 pub(super) fn decide(view: &KeyView<'_>) -> Decision {
+    with_item(view, |item| decide_content(view, item))
+}
+
+/// Decides where the file does not count: what the ledger says is kept.
+pub(super) fn keep(view: &KeyView<'_>) -> Decision {
+    with_item(view, |item| view.keep_pin(item))
+}
+
+/// Tells what is served other than the ledger says, and leaves it.
+pub(super) fn tell(view: &KeyView<'_>) -> Decision {
+    view.told(view.seen.and_then(Seen::item))
+}
+
+fn with_item<'a>(view: &KeyView<'a>, decide: impl FnOnce(Option<&'a Item>) -> Decision) -> Decision {
     let item = match view.seen {
         Some(Seen::Present(item)) => Some(item),
         Some(Seen::Absent) => None,
         Some(Seen::Unreadable(why)) => return view.unreadable(why),
         None => return view.unreadable("it was not looked at"),
     };
-    match decide_content(view, item) {
+    match decide(item) {
         // It stays as it is, and would soon stand in the way of every put.
         Decision::Unchanged if view.near_edge => view.renew(item),
         Decision::Held(instead) if view.near_edge && matches!(*instead, Decision::Unchanged) => {

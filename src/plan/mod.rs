@@ -28,7 +28,7 @@ use crate::model::desired::{Desired, Drift, FileDigest, Target};
 use crate::model::hold::Hold;
 use crate::model::observed::{FileStanding, Observed, TargetState};
 use crate::model::plan::{
-    Block, BlockKind, Cost, Drifted, Held, Plan, PlannedRelease, Reason, SetPlan, Step, StepAction, TargetPlan,
+    Block, BlockKind, Cost, Drifted, Held, Limits, Plan, PlannedRelease, Reason, SetPlan, Step, StepAction, TargetPlan,
 };
 use crate::model::release::{Cause, Ledger, Pin, Record, TargetId};
 use crate::model::retention::{Until, ending, is_at_end, is_near_edge};
@@ -46,6 +46,8 @@ pub struct Input<'a> {
     pub allow_older: bool,
     /// The highest release number in the ledgers of targets that are not looked at.
     pub highest_elsewhere: u64,
+    /// What is left alone.
+    pub limits: Limits<'a>,
 }
 
 /// Plans a pass.
@@ -110,6 +112,7 @@ fn plan_target(
     (planned.close, planned.resume) = (open.closed(), open.resumed());
     planned.foreign = state.foreign.as_ref().map(|names| names.len() as u64);
     if let OpenRecord::Leave(_) = &open {
+        planned.withheld = u64::from(input.limits.repair_only && standing != FileStanding::Behind);
         planned.unchanged = target.entries.len() as u64;
         return planned;
     }
@@ -157,6 +160,13 @@ fn plan_target(
         if let Decision::Held(instead) = decision {
             plan.held.extend(ledger.holds.get(&key).map(|hold| held(&target.name, &key, hold, &ledger)));
             decision = *instead;
+        }
+        if input.limits.repair_only && planned.resume.is_none() && decision.releases() {
+            planned.withheld += 1;
+            decision = entry::keep(&view);
+        }
+        if decision.corrects() && input.limits.spares(&target.name, &key) {
+            decision = entry::tell(&view);
         }
         place(decision, target, &mut planned, &mut plan.blocks);
     }

@@ -70,6 +70,12 @@ pub(super) fn resumable(input: Input<'_>, standing: FileStanding) -> Option<Stri
     (complete && same_file).then(|| newest.header.nonce.clone())
 }
 
+/// Tells whether every target of a record was looked at.
+fn is_all_seen(input: Input<'_>, record: &Record) -> bool {
+    let seen = |id: &TargetId| input.observed.targets.values().any(|state| state.id == *id);
+    record.header.targets.keys().all(seen)
+}
+
 /// Decides about the last record of one target.
 pub(super) fn settle(
     input: Input<'_>,
@@ -87,6 +93,10 @@ pub(super) fn settle(
     }
     if resumed == Some(record.header.nonce.as_str()) {
         return OpenRecord::Resume(record.clone());
+    }
+    if input.limits.repair_only && record.state == State::Claimed && !is_all_seen(input, record) {
+        // Whether it was claimed everywhere is known only to a pass that looks everywhere.
+        return OpenRecord::Leave(record.clone());
     }
     OpenRecord::Close(input.observed.closed(state, record, &input.desired.name))
 }

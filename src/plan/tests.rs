@@ -9,6 +9,7 @@ use repin_provider::{Capabilities, Content, Item, Owner, Place, Seen, Serving, V
 
 use super::*;
 use crate::model::desired::{Adopt, Entry, EntryKind, TargetConfig};
+use crate::model::plan::EntrySet;
 use crate::model::release::{Cause, Header, Record, Row, Runner, State, TargetId};
 
 const TARGETS: [&str; 2] = ["one", "two"];
@@ -158,6 +159,7 @@ impl World {
             newest_here: &self.newest_here,
             allow_older: false,
             highest_elsewhere: 0,
+            limits: Limits::default(),
         };
         let plan = plan(input);
         assert_eq!(check(&plan, Some(desired), &observed), [], "{plan:#?}");
@@ -431,6 +433,88 @@ fn a_dead_release_is_rolled_forward() {
     assert_eq!(world.stores[&target("one")].items[&key("a")].version.id, "1", "made once");
 }
 
+/// Plans one target alone, which releases nothing.
+fn plan_repair(world: &World, wanted: &Desired, name: &str, spared: Option<&EntrySet>) -> Plan {
+    let mut observed = world.observe(wanted);
+    observed.targets.retain(|of, _| of.as_str() == name);
+    for state in observed.targets.values_mut() {
+        // As `observe` does: what pins hold that are no longer served is read back.
+        let pins = state.ledger.pins.iter().map(|(key, pin)| (key.clone(), pin.version.clone()));
+        let changed = pins.filter(|(key, version)| {
+            state.items.get(key).and_then(Seen::item).is_none_or(|item| item.version != *version)
+        });
+        let value = |version| repin_provider::ReadValue {
+            version,
+            value: repin_provider::Secret::new("what was released".to_owned()),
+            secret: false,
+            content_type: None,
+            tags: None,
+            description: None,
+        };
+        state.pinned = changed.map(|(key, version)| (key, Some(value(version)))).collect();
+    }
+    let plan = plan(Input {
+        desired: wanted,
+        observed: &observed,
+        newest_here: &[],
+        allow_older: false,
+        highest_elsewhere: 0,
+        limits: Limits { repair_only: true, spared },
+    });
+    assert_eq!(check(&plan, Some(wanted), &observed), [], "{plan:#?}");
+    plan
+}
+
+/// Where nothing may be released, drift is put back to what was, and what the file asks beyond that is counted.
+#[test]
+fn a_repair_releases_nothing() {
+    let mut world = World::new();
+    let wanted = desired(&File::from([("a", 1), ("b", 1), ("c", 1)]));
+    let first = world.plan(&wanted);
+    world.execute(&wanted, &first, usize::MAX);
+    world.stores.get_mut(&target("one")).expect("there").put(&key("a"), "theirs", None);
+    // One is changed, one dropped, one new; of the changed one something else is served than was released.
+    let edited = desired(&File::from([("a", 2), ("b", 1), ("d", 1)]));
+    let plan = plan_repair(&world, &edited, "one", None);
+    let planned = &plan.targets[&target("one")];
+    assert_eq!((plan.release.is_none(), planned.withheld, planned.steps.len()), (true, 3, 1), "{plan:#?}");
+    let step = &planned.steps[0];
+    assert_eq!((step.key.as_str(), step.reason, step.repair), ("a", Reason::Drift, true));
+    let put = step.content.as_ref().and_then(|content| content.value.plain());
+    assert_eq!(put, Some("what was released"), "not what the file asks for now");
+    let calm = plan_repair(&world, &wanted, "two", None);
+    assert!(calm.is_empty() && calm.targets[&target("two")].withheld == 0);
+}
+
+/// An entry that is spared is told, and no other.
+#[test]
+fn drift_of_what_is_spared_is_only_told() {
+    let mut world = World::new();
+    let wanted = desired(&File::from([("a", 1), ("b", 1)]));
+    let first = world.plan(&wanted);
+    world.execute(&wanted, &first, usize::MAX);
+    for name in ["a", "b"] {
+        world.stores.get_mut(&target("one")).expect("there").put(&key(name), "theirs", None);
+    }
+    let spared = EntrySet::from([(target("one"), [key("a")].into())]);
+    let plan = plan_repair(&world, &wanted, "one", Some(&spared));
+    let planned = &plan.targets[&target("one")];
+    assert_eq!(planned.steps.iter().map(|step| step.key.as_str()).collect::<Vec<_>>(), ["b"]);
+    assert_eq!(planned.drift.iter().map(|drifted| drifted.key.as_str()).collect::<Vec<_>>(), ["a"]);
+}
+
+/// A claim of which only a pass over all targets can tell what became of it is left alone, and counted.
+#[test]
+fn a_repair_leaves_a_claim_that_others_have_too() {
+    let mut world = World::new();
+    let wanted = desired(&File::from([("a", 1)]));
+    let first = world.plan(&wanted);
+    world.execute(&wanted, &first, 1);
+    let edited = desired(&File::from([("a", 2)]));
+    let plan = plan_repair(&world, &edited, "one", None);
+    assert!(plan.is_empty() && plan.targets[&target("one")].withheld == 1, "{plan:#?}");
+}
+
 /// A run that may be alive blocks; one that is quiet for long enough is taken over (see `observe`).
 #[test]
 fn a_living_run_blocks() {
@@ -440,8 +524,14 @@ fn a_living_run_blocks() {
     world.execute(&wanted, &plan, 2);
     let mut observed = world.observe(&wanted);
     observed.targets.values_mut().for_each(|state| state.takeover = false);
-    let input =
-        Input { desired: &wanted, observed: &observed, newest_here: &[], allow_older: false, highest_elsewhere: 0 };
+    let input = Input {
+        desired: &wanted,
+        observed: &observed,
+        newest_here: &[],
+        allow_older: false,
+        highest_elsewhere: 0,
+        limits: Limits::default(),
+    };
     let blocked = super::plan(input);
     assert_eq!(blocked.blocks.iter().map(|block| block.kind).collect::<Vec<_>>(), [BlockKind::Running; 2]);
 }

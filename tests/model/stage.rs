@@ -294,6 +294,7 @@ impl Scene<'_> {
             allow_older: older,
             timeout: Duration::ZERO,
             atomic: false,
+            limits: repin::model::plan::Limits::default(),
             saved: None,
             progress: &(),
             interrupt,

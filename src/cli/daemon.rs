@@ -1,0 +1,123 @@
+//! `repin daemon`: passes for as long as it runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use repin_emulator::Emulator;
+use repin_provider::{Error, Owner, Provider};
+use tokio::net::TcpListener;
+
+use super::args::{Common, DaemonArgs};
+use super::print::Printer;
+use super::session::{self, Stop};
+use super::{Failure, connect};
+use crate::daemon::{Connect, Daemon, Lock, LockError, Setup, service};
+use crate::desired;
+use crate::exit::Exit;
+use crate::model::desired::TargetConfig;
+use crate::record::host::HostMemory;
+use crate::report::Trouble;
+
+pub(super) async fn run(common: &Common, args: &DaemonArgs, stop: Stop, printer: &Printer) -> Result<Exit, Failure> {
+    let desired = session::load(common)?;
+    session::warn(&desired, printer);
+    let targets: BTreeMap<_, _> =
+        desired.targets.iter().map(|(name, target)| (name.clone(), target.config.clone())).collect();
+    session::scope(common, &targets)?;
+    let memory = HostMemory::open(&session::state_dir(common), &desired.name);
+    let dir = session::state_dir(common).join(desired.name.as_str());
+    let listener = listen(args).await?;
+    let _lock = lock(&dir, &desired.name)?;
+    let emulator = session::start_emulator(common, &targets, printer).await?;
+    let request = session::request(common)?;
+    let globs = globs(&common.targets);
+    let daemon = Daemon::new(Setup {
+        desired,
+        load: Box::new(move || desired::load(&request)),
+        is_in_scope: Box::new(move |name| globs.as_ref().is_none_or(|globs| globs.is_match(name.as_str()))),
+        connect: Arc::new(Connector { emulator }),
+        host: session::this_host(memory),
+        interval: args.interval,
+        dry_run: args.dry_run,
+        stop,
+    });
+    let _socket = service::listen_beside(&dir, daemon.board());
+    if let Some(listener) = listener {
+        service::listen_on(listener, daemon.board());
+    }
+    Ok(Exit::of_interrupt(daemon.run().await))
+}
+
+/// Takes the address of `--listen`, or says why it cannot be had.
+async fn listen(args: &DaemonArgs) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = args.listen else { return Ok(None) };
+    if !address.ip().is_loopback() && !args.listen_public {
+        return Err(Failure::usage(
+            format!("--listen {address}: others can reach this address, and whoever asks is answered"),
+            "Use 127.0.0.1, or say --listen-public where something else keeps strangers away.",
+        ));
+    }
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let trouble = Trouble::new("listen", format!("--listen {address}: {error}"));
+        Failure::new(Exit::Failed, trouble.with_hint("Choose another port, or stop what has it."))
+    })?;
+    Ok(Some(listener))
+}
+
+/// Makes sure that no other daemon works with this state directory. One that cannot be written to has nothing to share.
+fn lock(dir: &std::path::Path, name: &Owner) -> Result<Option<Lock>, Failure> {
+    match Lock::take(dir) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(LockError::Held(pid)) => {
+            let who = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+            let message = format!("another daemon for {name} works with {}{who}", dir.display());
+            let hint = "Stop it first, or give this one its own --state-dir.";
+            Err(Failure::new(Exit::Failed, Trouble::new("running", message).with_hint(hint)))
+        }
+        Err(LockError::Unusable(error)) => {
+            tracing::warn!(%error, "no lock can be kept in the state directory: nothing keeps a second daemon out");
+            Ok(None)
+        }
+    }
+}
+
+/// Returns a matcher of `--target`; `None` where all are meant. What is no glob was refused before.
+fn globs(patterns: &[String]) -> Option<GlobSet> {
+    if patterns.is_empty() {
+        return None;
+    }
+    let mut set = GlobSetBuilder::new();
+    patterns.iter().filter_map(|pattern| Glob::new(pattern).ok()).for_each(|glob| {
+        set.add(glob);
+    });
+    set.build().ok()
+}
+
+/// Builds providers of real and of embedded clouds.
+struct Connector {
+    emulator: Option<Emulator>,
+}
+
+#[async_trait]
+impl Connect for Connector {
+    async fn connect(&self, owner: &Owner, config: &TargetConfig) -> Result<Arc<dyn Provider>, Error> {
+        connect::provider(owner, config, self.emulator.as_ref()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use repin_provider::TargetName;
+
+    use super::*;
+
+    #[test]
+    fn targets_are_chosen_by_glob() {
+        let name = |text: &str| TargetName::parse(text).expect("valid");
+        assert!(globs(&[]).is_none());
+        let aws = globs(&["aws-*".to_owned()]).expect("a matcher");
+        assert!(aws.is_match(name("aws-eu").as_str()) && !aws.is_match(name("azure").as_str()));
+    }
+}

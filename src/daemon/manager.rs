@@ -1,0 +1,64 @@
+//! Tells systemd how the daemon is (`Type=notify`). Without it nothing is told to anybody.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use super::board::BEAT;
+
+/// The service manager that started this process, if one did.
+#[derive(Debug)]
+pub(super) struct Manager {
+    watchdog: Option<Duration>,
+    status: String,
+}
+
+impl Manager {
+    pub(super) fn new() -> Self {
+        Self { watchdog: sd_notify::watchdog_enabled(), status: String::new() }
+    }
+
+    /// Returns how often the loop has to turn at least.
+    pub(super) fn beat(&self) -> Duration {
+        self.watchdog.map_or(BEAT, |watchdog| BEAT.min(watchdog / 2))
+    }
+
+    /// Says that the daemon is at work. That no store was reached yet is no reason to call its start a failure.
+    pub(super) fn ready(&self) {
+        tell(&[NotifyState::Ready]);
+    }
+
+    /// Says that the file is read again because somebody asked for it; [`ready`](Self::ready) ends it.
+    pub(super) fn reloading(&self) {
+        // With `Type=notify-reload` the time is what tells this reload from an earlier one.
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => tell(&[NotifyState::Reloading, now]),
+            Err(_) => tell(&[NotifyState::Reloading]),
+        }
+    }
+
+    pub(super) fn stopping(&self) {
+        tell(&[NotifyState::Stopping]);
+    }
+
+    /// Feeds the watchdog: only the loop that begins the passes and takes their results does so.
+    pub(super) fn turn(&self) {
+        if self.watchdog.is_some() {
+            tell(&[NotifyState::Watchdog]);
+        }
+    }
+
+    /// Says in one line how things stand, where that is news.
+    pub(super) fn status(&mut self, text: String) {
+        if self.status != text {
+            tell(&[NotifyState::Status(&text)]);
+            self.status = text;
+        }
+    }
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "the service manager cannot be told");
+    }
+}

@@ -1,0 +1,28 @@
+//! The daemon: passes for ever, at the right moments.
+//!
+//! ```text
+//! file events ─┐                    ┌─▶ a pass for each target: puts back what the ledger says ─┐
+//! interval ────┼─▶ schedule (pure) ─┤                                                           ├─▶ board ─▶ probes
+//! SIGHUP ──────┘        ▲           └─▶ one over all targets: releases what the file asks ──────┘
+//!                       └─────────────────────── what came of it ──────────────────────────────┘
+//! ```
+//! Targets are independent: one that is down or slow keeps no other from being corrected. Only a release waits for all of
+//! them, and says for which. A file that cannot be read leaves the last good one in force.
+
+mod board;
+mod lock;
+mod manager;
+mod metrics;
+mod pass;
+mod results;
+pub mod rivals;
+mod run;
+pub mod schedule;
+pub mod service;
+mod tell;
+pub mod watch;
+
+pub use self::board::Board;
+pub use self::lock::{Lock, LockError};
+pub use self::pass::Connect;
+pub use self::run::{Daemon, Setup};

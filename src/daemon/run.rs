@@ -1,0 +1,351 @@
+//! The loop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{FutureExt as _, LocalBoxFuture};
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use repin_provider::{Key, Revision, TargetName, Version};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::board::{Board, TargetHealth};
+use super::manager::Manager;
+use super::pass::{self, Connect, Ended, Of, Providers, Scene};
+use super::rivals::Rivals;
+use super::schedule::{Due, Moment, Schedule};
+use super::tell::{self, Told};
+use super::watch::Watch;
+use crate::cycle::Host;
+use crate::desired::Invalid;
+use crate::model::desired::{Desired, TargetConfig};
+use crate::model::outcome::Interrupt;
+use crate::report::Trouble;
+
+/// How long a stop waits for the calls at work. What they leave is recorded as begun, and the next start goes on with it.
+const STOP: Duration = Duration::from_secs(25);
+
+/// What a daemon depends on.
+pub struct Setup {
+    /// What the file asks for now.
+    pub desired: Desired,
+    /// Reads the file again.
+    pub load: Box<dyn Fn() -> Result<Desired, Invalid>>,
+    /// Tells whether a target is this daemon's business.
+    pub is_in_scope: Box<dyn Fn(&TargetName) -> bool>,
+    /// Builds providers.
+    pub connect: Arc<dyn Connect>,
+    /// The process and its surroundings.
+    pub host: Host,
+    /// The time between two looks at a target.
+    pub interval: Duration,
+    /// Whether nothing is written anywhere.
+    pub dry_run: bool,
+    /// Says when to stop.
+    pub stop: watch::Receiver<Option<Interrupt>>,
+}
+
+/// A daemon.
+pub struct Daemon {
+    pub(super) load: Box<dyn Fn() -> Result<Desired, Invalid>>,
+    pub(super) is_in_scope: Box<dyn Fn(&TargetName) -> bool>,
+    connect: Arc<dyn Connect>,
+    pub(super) host: Arc<Host>,
+    pub(super) dry_run: bool,
+    stop: watch::Receiver<Option<Interrupt>>,
+    started: Instant,
+    pub(super) desired: Arc<Desired>,
+    pub(super) board: Arc<Board>,
+    pub(super) schedule: Schedule,
+    pub(super) rivals: Rivals,
+    pub(super) told: Told,
+    pub(super) providers: Providers,
+    /// Whether the file is known to ask for something that is not released yet.
+    pub(super) asked: bool,
+    /// The newest release when a pass last left nothing to be released.
+    pub(super) settled_at: u64,
+    pub(super) manager: Manager,
+    watch: Watch,
+    work: FuturesUnordered<LocalBoxFuture<'static, Done>>,
+}
+
+/// Something that was begun and is over.
+enum Done {
+    Pass(Box<Ended>),
+    /// Who wrote an entry that is contested.
+    Who(TargetName, Key, Option<Box<Revision>>),
+}
+
+impl Daemon {
+    /// Makes a daemon that has not looked at anything yet.
+    pub fn new(setup: Setup) -> Self {
+        let Setup { desired, load, is_in_scope, connect, host, interval, dry_run, stop } = setup;
+        let (desired, host) = (Arc::new(desired), Arc::new(host));
+        let scope: Vec<_> = desired.targets.keys().filter(|name| is_in_scope(name)).cloned().collect();
+        let board = Board::new(Arc::clone(&host), Arc::clone(&desired), scope.iter().cloned(), dry_run);
+        Self {
+            load,
+            is_in_scope,
+            connect,
+            host,
+            dry_run,
+            stop,
+            started: Instant::now(),
+            desired,
+            board: Arc::new(board),
+            schedule: Schedule::new(interval, scope),
+            rivals: Rivals::new(interval),
+            told: Told::default(),
+            providers: Providers::new(),
+            asked: false,
+            settled_at: 0,
+            manager: Manager::new(),
+            watch: Watch::new(),
+            work: FuturesUnordered::new(),
+        }
+    }
+
+    /// Returns what it knows of itself.
+    pub fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.board)
+    }
+
+    /// Runs until it is told to stop.
+    pub async fn run(mut self) -> Interrupt {
+        // Without it the interval still has the file read again.
+        let mut hangup = signal(SignalKind::hangup()).ok();
+        let mut stop = self.stop.clone();
+        self.announce();
+        self.watch_sources();
+        self.manager.ready();
+        let signal = loop {
+            self.begin_due();
+            self.board.turn();
+            self.manager.turn();
+            let wake = self.started + self.schedule.wake_at();
+            let wake = wake.min(Instant::now() + self.manager.beat());
+            tokio::select! {
+                Some(done) = self.work.next() => self.take(done),
+                () = self.watch.changed() => self.schedule.notice(self.started.elapsed()),
+                () = hung_up(&mut hangup) => self.hang_up(),
+                signal = stopped(&mut stop) => break signal,
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        };
+        self.manager.stopping();
+        // Whatever is at work was told to stop, and comes to a place where nothing is half done.
+        let ending = async {
+            while let Some(done) = self.work.next().await {
+                self.take(done);
+            }
+        };
+        if tokio::time::timeout(STOP, ending).await.is_err() {
+            tracing::warn!("a call is still at work; its claim says so, and the next start goes on with it");
+        }
+        tracing::info!("stopped");
+        signal
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.started.elapsed()
+    }
+
+    fn begin_due(&mut self) {
+        loop {
+            let due = self.schedule.begin(self.now());
+            if due.is_empty() {
+                return;
+            }
+            for due in due {
+                match due {
+                    Due::Reload => self.reload(),
+                    Due::Repair(target) => self.begin(Of::Target(target)),
+                    Due::Release => self.begin(Of::All),
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, of: Of) {
+        let meant = |name: &TargetName| match &of {
+            Of::Target(target) => name == target,
+            Of::All => (self.is_in_scope)(name),
+        };
+        let names = |wanted: &dyn Fn(&TargetName) -> bool| -> BTreeSet<TargetName> {
+            self.desired.targets.keys().filter(|name| wanted(name)).cloned().collect()
+        };
+        let scope = names(&meant);
+        // Other targets' ledgers know release numbers too.
+        let others = if of == Of::All { names(&|name| !meant(name)) } else { BTreeSet::new() };
+        let known = scope.iter().filter_map(|name| Some((name.clone(), self.providers.get(name)?.clone()))).collect();
+        let scene = Scene {
+            desired: Arc::clone(&self.desired),
+            host: Arc::clone(&self.host),
+            connect: Arc::clone(&self.connect),
+            spared: self.rivals.spared(self.now()),
+            dry_run: self.dry_run,
+            interrupt: self.stop.clone(),
+        };
+        let pass = pass::run(scene, of, known, scope, others);
+        self.work.push(pass.map(|ended| Done::Pass(Box::new(ended))).boxed_local());
+    }
+
+    fn take(&mut self, done: Done) {
+        match done {
+            Done::Pass(ended) => self.ended(*ended),
+            Done::Who(target, key, revision) => self.found_out(&target, &key, revision.map(|revision| *revision)),
+        }
+    }
+
+    /// Asks the store who wrote a version that was put away.
+    pub(super) fn ask_who(&mut self, target: &TargetName, key: &Key, version: Option<Version>) {
+        let Some(provider) = self.providers.get(target).cloned() else { return };
+        let (target, key) = (target.clone(), key.clone());
+        self.work.push(
+            async move {
+                let revision = pass::who(provider, key.clone(), version).await;
+                Done::Who(target, key, revision.map(Box::new))
+            }
+            .boxed_local(),
+        );
+    }
+
+    fn hang_up(&mut self) {
+        tracing::info!("SIGHUP: reading the file again, with fresh credentials");
+        self.manager.reloading();
+        self.providers.clear();
+        self.schedule.hurry(self.now());
+        self.begin_due();
+        self.manager.ready();
+    }
+
+    fn reload(&mut self) {
+        let loaded =
+            (self.load)().map_err(|invalid| invalid.problems.into_iter().map(Trouble::of_problem).collect::<Vec<_>>());
+        let loaded = loaded.and_then(|desired| {
+            if desired.name == self.desired.name {
+                return Ok(desired);
+            }
+            let message = format!("the file's name changed from {} to {}", self.desired.name, desired.name);
+            Err(vec![Trouble::new("invalid", message).with_hint("That is another owner: start another daemon for it.")])
+        });
+        match loaded {
+            Ok(desired) => {
+                if self.told.is_over("file") {
+                    tracing::info!("the file is valid again");
+                }
+                self.board.lock().file.clear();
+                if is_same(&self.desired, &desired) {
+                    // It may refer to more folders than before.
+                    self.desired = Arc::new(desired);
+                } else {
+                    self.adopt(desired);
+                }
+            }
+            Err(problems) => {
+                let text = tell::line(&problems);
+                if self.told.is_news("file", &text) {
+                    tracing::error!(
+                        "the file is invalid and changes nothing; the last good one stays in force: {text}"
+                    );
+                }
+                self.board.lock().file = problems;
+            }
+        }
+        self.watch_sources();
+    }
+
+    /// Goes on with another desired state.
+    fn adopt(&mut self, desired: Desired) {
+        let now = self.now();
+        let before = std::mem::replace(&mut self.desired, Arc::new(desired));
+        tracing::info!("the file asks for something else");
+        for (name, target) in &self.desired.targets {
+            if before.targets.get(name).is_some_and(|before| before.config != target.config) {
+                self.providers.remove(name);
+                self.schedule.renew(name, now);
+            }
+        }
+        let scope: Vec<_> = self.desired.targets.keys().filter(|name| (self.is_in_scope)(name)).cloned().collect();
+        self.providers.retain(|name, _| scope.contains(name));
+        self.schedule.set_targets(scope.iter().cloned(), now);
+        let mut board = self.board.lock();
+        board.desired = Arc::clone(&self.desired);
+        let wall = (self.host.now)();
+        board.targets.retain(|name, _| scope.contains(name));
+        for name in scope {
+            board.targets.entry(name).or_insert_with(|| TargetHealth::unknown(wall));
+        }
+        drop(board);
+        self.asked = true;
+        self.schedule.want_release(now);
+        self.tell_waits();
+    }
+
+    fn watch_sources(&mut self) {
+        if self.watch.set(&self.desired.sources) {
+            // It may have changed between being read and being watched.
+            self.schedule.notice(self.now());
+        }
+    }
+
+    /// Says once what is fixed for as long as the daemon runs.
+    fn announce(&self) {
+        let targets: Vec<_> = self.board.lock().targets.keys().map(ToString::to_string).collect();
+        let what = if self.dry_run { "watching only, writing nothing" } else { "started" };
+        tracing::info!(name = %self.desired.name, targets = targets.join(", "), "{what}");
+        let fixed = from_environment(&self.desired);
+        if !fixed.is_empty() {
+            let names: Vec<_> = fixed.iter().map(String::as_str).collect();
+            tracing::warn!(
+                "fixed at start, since they come from the environment: {}; a rotation needs a restart, or a mounted file",
+                names.join(", ")
+            );
+        }
+    }
+}
+
+/// Tells whether two desired states ask for the same. The digest names secrets by reference, so that their values are
+/// compared too: a mounted secret is rotated behind its name.
+fn is_same(one: &Desired, other: &Desired) -> bool {
+    let secrets = |desired: &Desired| -> Vec<_> {
+        let entries = desired.targets.values().flat_map(|target| target.entries.values());
+        entries.filter(|entry| entry.value.is_secret()).map(|entry| entry.value.expose().to_owned()).collect()
+    };
+    let configs = |desired: &Desired| -> BTreeMap<TargetName, TargetConfig> {
+        desired.targets.iter().map(|(name, target)| (name.clone(), target.config.clone())).collect()
+    };
+    one.digest == other.digest && configs(one) == configs(other) && secrets(one) == secrets(other)
+}
+
+/// Lists the environment variables that values come from.
+fn from_environment(desired: &Desired) -> BTreeSet<String> {
+    use repin_azure_app_configuration::SecretSource;
+    let entries = desired.targets.values().flat_map(|target| target.entries.values());
+    let values = entries.filter_map(|entry| entry.source.as_deref()?.strip_prefix("env:"));
+    let credentials = desired.targets.values().filter_map(|target| match &target.config {
+        TargetConfig::AzureAppConfiguration(config) => match &config.connection_string {
+            Some(SecretSource::Env(name)) => Some(name.as_str()),
+            _ => None,
+        },
+        TargetConfig::AwsSsm(_) => None,
+    });
+    values.chain(credentials).map(str::to_owned).collect()
+}
+
+async fn hung_up(hangup: &mut Option<tokio::signal::unix::Signal>) {
+    match hangup {
+        Some(hangup) => drop(hangup.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<Option<Interrupt>>) -> Interrupt {
+    match stop.wait_for(Option::is_some).await.map(|signal| *signal) {
+        Ok(Some(signal)) => signal,
+        // The sender lives as long as the process.
+        _ => std::future::pending().await,
+    }
+}

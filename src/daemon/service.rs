@@ -1,0 +1,154 @@
+//! Answers those who ask how the daemon is: over a socket in the state directory, and over `--listen`.
+//!
+//! ```text
+//! GET /live, /livez      200 while the loop turns; never depends on a store
+//! GET /ready, /readyz    200 once every target has had a good pass, and from then on
+//! GET /metrics           counters and gauges for Prometheus, asking no store (`metrics.rs` lists them)
+//! GET /v1/status         the object of `repin status -o json` with `daemon` beside it, asking no store
+//! ```
+//! One who says nothing, or nonsense, is hung up on; however many do so, passes go on.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use super::board::Board;
+use super::metrics;
+
+/// The most conversations at a time; further ones wait.
+const CONVERSATIONS: usize = 32;
+/// How long a conversation may last.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The socket in the state directory. It goes when this is dropped.
+#[derive(Debug)]
+pub struct Socket {
+    path: PathBuf,
+    serving: JoinHandle<()>,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.serving.abort();
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Answers over `daemon.sock` in a directory that is locked. Where there can be no socket the daemon goes on without.
+pub fn listen_beside(dir: &Path, board: Arc<Board>) -> Option<Socket> {
+    let path = dir.join("daemon.sock");
+    let listener = bind(&path)
+        .inspect_err(|error| {
+            tracing::warn!(%error, path = %path.display(), "there is no socket: probes will find nobody");
+        })
+        .ok()?;
+    let serving = tokio::spawn(async move {
+        let (router, seats) = (router(board), Arc::new(Semaphore::new(CONVERSATIONS)));
+        loop {
+            let accepted = listener.accept().await.map(|(stream, _)| stream);
+            take(accepted, &router, &seats).await;
+        }
+    });
+    Some(Socket { path, serving })
+}
+
+/// Answers over TCP as well, until the listener is dropped with the runtime.
+pub fn listen_on(listener: TcpListener, board: Arc<Board>) {
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!("answering on http://{address}");
+    }
+    tokio::spawn(async move {
+        let (router, seats) = (router(board), Arc::new(Semaphore::new(CONVERSATIONS)));
+        loop {
+            let accepted = listener.accept().await.map(|(stream, _)| stream);
+            take(accepted, &router, &seats).await;
+        }
+    });
+}
+
+/// Binds anew where a daemon that was killed left its socket: whoever holds the lock is the only one.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o660))?;
+    Ok(listener)
+}
+
+/// Speaks with one who came, once there is a seat.
+async fn take<S>(accepted: io::Result<S>, router: &Router, seats: &Arc<Semaphore>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let stream = match accepted {
+        Ok(stream) => stream,
+        Err(error) => {
+            // Out of file descriptors, most likely: waiting is all that helps.
+            tracing::debug!(%error, "cannot accept a connection");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            return;
+        }
+    };
+    let Ok(seat) = Arc::clone(seats).acquire_owned().await else { return };
+    let service = TowerToHyperService::new(router.clone());
+    tokio::spawn(async move {
+        let conversation = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE)
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), service);
+        let _ = tokio::time::timeout(PATIENCE, conversation).await;
+        drop(seat);
+    });
+}
+
+fn router(board: Arc<Board>) -> Router {
+    let live = get(async |State(board): State<Arc<Board>>| answer(board.live()));
+    let ready = get(async |State(board): State<Arc<Board>>| answer(board.ready()));
+    let status = get(async |State(board): State<Arc<Board>>| status(&board));
+    let metrics = get(async |State(board): State<Arc<Board>>| metrics(&board));
+    Router::new()
+        .route("/live", live.clone())
+        .route("/livez", live)
+        .route("/ready", ready.clone())
+        .route("/readyz", ready)
+        .route("/v1/status", status)
+        .route("/metrics", metrics)
+        .with_state(board)
+}
+
+fn answer(said: Result<String, String>) -> Response {
+    match said {
+        Ok(yes) => (StatusCode::OK, format!("{yes}\n")).into_response(),
+        Err(no) => (StatusCode::SERVICE_UNAVAILABLE, format!("{no}\n")).into_response(),
+    }
+}
+
+fn status(board: &Board) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], format!("{}\n", board.status())).into_response()
+}
+
+fn metrics(board: &Board) -> Response {
+    match board.metrics() {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

@@ -1,0 +1,11 @@
+//! The daemon as a process of its own, against both emulated clouds on loopback.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod file;
+mod running;
+mod service;
+mod targets;
+mod together;
