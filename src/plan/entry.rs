@@ -177,8 +177,9 @@ impl KeyView<'_> {
     /// The file wants it, and something is there that the ledger does not know.
     fn meet(&self, entry: &Entry, item: &Item) -> Decision {
         let equal = self.equal(entry, item);
-        let ours = item.is_owned_by(self.owner);
-        if self.may_be_ours && ours {
+        // What was taken from readers stayed ours: the ledger says so, whatever the tags say.
+        let ours = self.withdrawn || item.is_owned_by(self.owner);
+        if (self.may_be_ours || self.withdrawn) && ours {
             // Made by a run of ours that died before it could say so.
             return if equal {
                 self.accept(StepAction::Pin, Reason::Equal, item, false)
@@ -258,7 +259,7 @@ impl KeyView<'_> {
         if self.pin.is_none() {
             // Meant to be made by a run that died, and dropped from the file since.
             return match item {
-                Some(item) if self.may_be_ours && item.is_owned_by(self.owner) => self.remove(item),
+                Some(item) if self.may_be_ours && (self.withdrawn || item.is_owned_by(self.owner)) => self.remove(item),
                 _ => Decision::Nothing,
             };
         }

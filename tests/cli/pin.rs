@@ -19,11 +19,16 @@ async fn pinned_until_it_is_unpinned() {
     let said = world.run(&["pin", "a", "--target", "aws-eu", "--version", "1", "-m", "try"]).await.expect(0).stdout;
     let lines: Vec<_> = said.lines().collect();
     assert_eq!(
-        lines[..3],
-        ["test: a is pinned on aws-eu (release 3), until repin unpin a --target aws-eu", "     aws-eu", "~ a  2 -> 3"],
+        lines[..4],
+        [
+            "test: a is pinned on aws-eu (release 3), until repin unpin a --target aws-eu",
+            "     aws-eu",
+            "~ a  2 -> 3",
+            "    value: two -> one"
+        ],
         "{said}"
     );
-    assert!(lines[3].ends_with("; readers follow at their own refresh."), "{said}");
+    assert!(lines[4].ends_with("; readers follow at their own refresh."), "{said}");
     assert_eq!(world.served("aws-eu", "a").await["value"], "one");
     assert_eq!(world.served("azure", "a").await["value"], "two");
     let held = world.run(&["reconcile"]).await.expect(6).stdout;

@@ -47,7 +47,9 @@ async fn the_way_back_and_on_again_as_people_read_it() {
     test: release 4, back to release 1
               aws-eu
     ~ chat    3 -> new
+        t: 0.2 -> 0.0
     ~ prompt  3 -> new
+        value: three -> one
     repin diff 1 shows what differs inside the values.
     held then: chat, prompt. The file may not bring back what was taken back: give them another content there, or run repin resume KEY
     Release 4: 0 create, 2 change, 0 delete
@@ -56,10 +58,12 @@ async fn the_way_back_and_on_again_as_people_read_it() {
     test: what release 1 had is served again, as release 4
               aws-eu
     ~ chat    3 -> 4
+        t: 0.2 -> 0.0
     ~ prompt  3 -> 4
+        value: three -> one
     The stores were restored at TIME; readers follow at their own refresh.
     held now: chat, prompt. The file may not bring back what was taken back: give them another content there, or run repin resume KEY
-    2 applied; aws-eu 10 requests
+    2 applied; aws-eu 9 requests
     ");
     insta::assert_snapshot!(without_cost(&world.screen(6, &["reconcile"]).await), @r#"
     chat stays at release 1 on aws-eu: release 4 took back what the file still asks for ("refusals up"); give it another content, or repin resume chat

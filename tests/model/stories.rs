@@ -112,3 +112,15 @@ fn what_a_dead_rollback_took_can_come_back() {
     let stories: Vec<_> = stories.iter().map(Vec::as_slice).collect();
     tell_in(ALL_FORMS[1], &stories);
 }
+
+/// What was taken from readers stays ours: a run that leads them back to it and dies is gone on with.
+#[test]
+fn a_run_that_leads_readers_back_and_dies_is_gone_on_with() {
+    for (forms, call) in [(ALL_FORMS[1], 11), (ALL_FORMS[1], 12), (ALL_FORMS[3], 11)] {
+        let dies = Trouble::Dies { call, lands: true, then: 0 };
+        let drop = ok(Op::Edit { who: Who::Host(1), key: 1, says: None });
+        let other = ok(Op::Reconcile { host: 1, older: false });
+        let dying = Turn { op: Op::Reconcile { host: 0, older: false }, trouble: dies };
+        tell_in(forms, &[&[edit(1, 1), drop, other, dying]]);
+    }
+}
