@@ -54,6 +54,8 @@ struct Process {
 
 /// The scene of one story.
 pub(crate) struct Scene<'a> {
+    /// Which story this is, from 0.
+    pub(crate) number: u64,
     clouds: &'a Clouds,
     owner: Owner,
     folder: PathBuf,
@@ -67,6 +69,8 @@ pub(crate) struct Scene<'a> {
     plain: BTreeMap<At, Box<dyn Provider>>,
     nonces: AtomicU64,
     written: BTreeMap<At, u64>,
+    /// The files that were loaded already.
+    files: std::sync::Mutex<BTreeMap<File, Arc<Desired>>>,
     /// What was read of the ledgers already.
     known: BTreeMap<At, Mutex<KnownDocuments>>,
 }
@@ -122,6 +126,7 @@ impl Clouds {
         let configs: BTreeMap<At, TargetConfig> =
             At::BOTH.map(|at| (at, empty.targets[&target_name(at)].config.clone())).into();
         let mut scene = Scene {
+            number: n,
             clouds: self,
             folder,
             hosts: Vec::new(),
@@ -131,6 +136,7 @@ impl Clouds {
             plain: BTreeMap::new(),
             nonces: AtomicU64::new(0),
             written: BTreeMap::new(),
+            files: std::sync::Mutex::default(),
             known: At::BOTH.map(|at| (at, Mutex::default())).into(),
             owner,
             configs,
@@ -282,8 +288,14 @@ impl Scene<'_> {
         }
     }
 
+    fn load(&self, file: &File) -> Arc<Desired> {
+        let mut files = self.files.lock().expect("nobody panics with it");
+        let desired = || Arc::new(load(self.clouds, &self.owner, &self.folder, file));
+        files.entry(file.clone()).or_insert_with(desired).clone()
+    }
+
     pub(crate) async fn reconcile(&self, host: usize, file: &File, older: bool) -> Result<Outcome, PassError> {
-        let desired = load(self.clouds, &self.owner, &self.folder, file);
+        let desired = self.load(file);
         let (_stay, interrupt) = watch::channel(None);
         let pass = Pass {
             desired: &desired,
@@ -304,8 +316,7 @@ impl Scene<'_> {
 
     /// Tells whether a host knows that its file was this one when it was the newest, or about to be.
     pub(crate) fn remembers(&self, host: usize, file: &File) -> bool {
-        let digest = load(self.clouds, &self.owner, &self.folder, file).digest;
-        self.host(host).memory.newest_files().contains(&digest)
+        self.host(host).memory.newest_files().contains(&self.load(file).digest)
     }
 
     /// Carries out what an operator asks for; without a file where that cannot be read.
@@ -316,7 +327,7 @@ impl Scene<'_> {
         scope: Option<At>,
         ask: &Ask,
     ) -> Result<Outcome, WishError> {
-        let desired = file.map(|file| load(self.clouds, &self.owner, &self.folder, file));
+        let desired = file.map(|file| self.load(file));
         let (_stay, interrupt) = watch::channel(None);
         let all = &self.hosts[host].providers;
         let in_scope = |name: &TargetName| scope.is_none_or(|at| *name == target_name(at));
@@ -329,7 +340,7 @@ impl Scene<'_> {
             unconnected: &BTreeMap::new(),
             configured: &all.iter().map(|(name, provider)| (TargetId::of(provider.place()), name.clone())).collect(),
             scoped: scope.is_some(),
-            desired: desired.as_ref(),
+            desired: desired.as_deref(),
             host: &self.host(host),
             message: None,
             timeout: Duration::ZERO,

@@ -222,5 +222,5 @@ fn trouble() -> impl Strategy<Value = Trouble> {
 /// Stories of some turns.
 pub(crate) fn stories() -> impl Strategy<Value = Vec<Turn>> {
     let turn = (op(), trouble()).prop_map(|(op, trouble)| Turn { op, trouble });
-    proptest::collection::vec(turn, 1..10)
+    proptest::collection::vec(turn, 1..8)
 }
