@@ -97,9 +97,9 @@ fn goes_on_only(seen: &[Contents], from: &str, to: &str) {
     assert_eq!(releases(seen.last().expect("something was seen")), [to.to_owned()].into());
 }
 
-/// Slows writes, so that a reader looks between any two.
+/// Slows writes, so that a reader looks between any two: on a busy machine a poll of all entries takes long.
 fn slow(scene: &Scene) {
-    scene.world.faults(|call| if writes(call) { Fault::Delay(Duration::from_millis(20)) } else { Fault::None });
+    scene.world.faults(|call| if writes(call) { Fault::Delay(Duration::from_millis(200)) } else { Fault::None });
 }
 
 fn writes(call: &Call) -> bool {
