@@ -172,7 +172,7 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
         if let (Some(target), true) = (raced, attempt >= ANEW) {
             return Err(PassError::Raced(target));
         }
-        pause(pass, wait).await?;
+        pause(&pass.interrupt, wait).await?;
         wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
@@ -291,8 +291,9 @@ async fn carry_out(pass: &Pass<'_>, plan: &Plan, observed: &Observed) -> Result<
     execute::execute(&context, plan, observed).await
 }
 
-async fn pause(pass: &Pass<'_>, wait: Duration) -> Result<(), PassError> {
-    let mut interrupt = pass.interrupt.clone();
+/// Waits, or ends with the signal that comes meanwhile.
+async fn pause(interrupt: &watch::Receiver<Option<Interrupt>>, wait: Duration) -> Result<(), PassError> {
+    let mut interrupt = interrupt.clone();
     tokio::select! {
         () = tokio::time::sleep(wait) => Ok(()),
         Ok(signal) = interrupt.wait_for(Option::is_some) => {

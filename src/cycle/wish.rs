@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use repin_provider::{ErrorKind, Key, Owner, Provider, RequestCounts, TargetName, Version};
 use tokio::sync::watch;
 
-use super::{ANEW, FIRST_WAIT, Host, LONGEST_WAIT, PassError, blocked, requests, sent};
+use super::{ANEW, FIRST_WAIT, Host, LONGEST_WAIT, PassError, blocked, pause, requests, sent};
 use crate::execute::{self, Executed, NotExecuted};
 use crate::model::desired::Desired;
 use crate::model::observed::Observed;
@@ -270,7 +270,7 @@ pub async fn carry_out(pass: &WishPass<'_>, ask: &Ask) -> Result<Outcome, WishEr
         if let (Some(target), true) = (raced, attempt >= ANEW) {
             return Err(PassError::Raced(target).into());
         }
-        pause(pass, wait).await?;
+        pause(&pass.interrupt, wait).await?;
         wait = (wait * 2).min(LONGEST_WAIT);
     }
     unreachable!("the loop ends by returning")
@@ -533,16 +533,6 @@ fn remember(
     for (name, memory) in memories {
         if let Some(state) = observed.targets.get(name) {
             pass.host.memory.remember_target(&state.id, memory);
-        }
-    }
-}
-
-async fn pause(pass: &WishPass<'_>, wait: Duration) -> Result<(), PassError> {
-    let mut interrupt = pass.interrupt.clone();
-    tokio::select! {
-        () = tokio::time::sleep(wait) => Ok(()),
-        Ok(signal) = interrupt.wait_for(Option::is_some) => {
-            Err(PassError::Interrupted(signal.unwrap_or(Interrupt::Interrupted)))
         }
     }
 }

@@ -164,12 +164,9 @@ impl Way {
             };
             (!done).then(|| (key, (now.cloned(), then)))
         });
-        Self { changes: changes.collect(), set: None }.with_set(set)
-    }
-
-    fn with_set(self, set: Option<String>) -> Self {
-        let set = set.filter(|_| !self.changes.is_empty());
-        Self { set, ..self }
+        let changes: BTreeMap<_, _> = changes.collect();
+        let set = set.filter(|_| !changes.is_empty());
+        Self { changes, set }
     }
 
     /// Lists the versions that are to be served again and have to be found first.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use repin_provider::{DocumentName, Key, Owner, Version};
 use serde::{Deserialize, Serialize};
 
-use super::format::{Corrupt, Encoded, FORMAT, to_json};
+use super::format::{Corrupt, Encoded, FORMAT, read_head, to_json};
 use super::packed::{self, Cut};
 use crate::model::hold::Hold;
 use crate::model::release::{ContentDigest, CopyName, FrozenSet, Header, Ledger, Pin, Record, Runner, State};
@@ -28,12 +28,6 @@ struct Head {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     parts: Vec<DocumentName>,
     state: String,
-}
-
-/// Only what tells whether the rest can be read.
-#[derive(Deserialize)]
-struct Probe {
-    repin: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -100,15 +94,7 @@ pub(super) fn decode(
     part: impl Fn(&DocumentName) -> Option<String>,
     owner: &Owner,
 ) -> Result<Ledger, Corrupt> {
-    let damaged = |error: &dyn std::fmt::Display| Corrupt::Damaged(error.to_string());
-    let probe: Probe = serde_json::from_str(body).map_err(|e| damaged(&e))?;
-    if probe.repin > FORMAT {
-        return Err(Corrupt::Newer { found: probe.repin });
-    }
-    let head: Head = serde_json::from_str(body).map_err(|e| damaged(&e))?;
-    if head.owner != *owner {
-        return Err(Corrupt::OtherOwner(head.owner.to_string()));
-    }
+    let head: Head = read_head(body, owner, |head: &Head| &head.owner)?;
     let packed = packed::join(head.state, &head.parts, part)?;
     unpack(&packed, owner, head.seq).map_err(Corrupt::Damaged)
 }

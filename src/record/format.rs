@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use repin_provider::{DocumentName, Key, Owner, Version};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::packed::{self, Cut};
@@ -63,7 +64,7 @@ struct Head {
 
 /// Only what tells whether the rest can be read.
 #[derive(Deserialize)]
-struct Probe {
+struct Format {
     repin: u32,
 }
 
@@ -139,6 +140,29 @@ pub(super) fn is_run_of(body: &str, record: &Record) -> bool {
         .is_ok_and(|head| head.header.nonce == record.header.nonce && head.runner == record.runner)
 }
 
+/// Reads the head of a document of any kind: one that this program understands, of this owner. `owner_of` says whose a
+/// head is.
+pub(super) fn read_head<H: DeserializeOwned>(
+    body: &str,
+    owner: &Owner,
+    owner_of: impl Fn(&H) -> &Owner,
+) -> Result<H, Corrupt> {
+    let Format { repin } = parse(body)?;
+    if repin > FORMAT {
+        return Err(Corrupt::Newer { found: repin });
+    }
+    let head = parse(body)?;
+    let found = owner_of(&head);
+    if found != owner {
+        return Err(Corrupt::OtherOwner(found.to_string()));
+    }
+    Ok(head)
+}
+
+fn parse<T: DeserializeOwned>(body: &str) -> Result<T, Corrupt> {
+    serde_json::from_str(body).map_err(|error| Corrupt::Damaged(error.to_string()))
+}
+
 /// Reads a record from its document. `pins` are those that the records before it leave.
 pub(super) fn decode(
     body: &str,
@@ -146,15 +170,7 @@ pub(super) fn decode(
     pins: &BTreeMap<Key, Pin>,
     owner: &Owner,
 ) -> Result<Record, Corrupt> {
-    let damaged = |error: &dyn std::fmt::Display| Corrupt::Damaged(error.to_string());
-    let probe: Probe = serde_json::from_str(body).map_err(|e| damaged(&e))?;
-    if probe.repin > FORMAT {
-        return Err(Corrupt::Newer { found: probe.repin });
-    }
-    let head: Head = serde_json::from_str(body).map_err(|e| damaged(&e))?;
-    if head.owner != *owner {
-        return Err(Corrupt::OtherOwner(head.owner.to_string()));
-    }
+    let head: Head = read_head(body, owner, |head: &Head| &head.owner)?;
     let packed = packed::join(head.rows, &head.parts, part)?;
     let (rows, holds, copies) = unpack(&packed, pins, head.header.at).map_err(Corrupt::Damaged)?;
     Ok(Record {
