@@ -63,6 +63,8 @@ async fn what_cannot_be_pinned() {
         (64, "usage", &["pin", "/a", "--target", "aws-eu", "--version", "1"]),
         (5, "foreign", &["pin", "theirs", "--target", "aws-eu", "--version", "1"]),
         (1, "refused", &["pin", "a", "--target", "aws-eu", "--version", "7"]),
+        // An etag may begin with a hyphen.
+        (1, "refused", &["pin", "a", "--target", "azure", "--version", "-zXbmsPf"]),
         (64, "not-found", &["unpin", "a", "--target", "aws-eu"]),
     ] {
         let error = world.json(code, args).await["error"].clone();

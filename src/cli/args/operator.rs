@@ -154,7 +154,8 @@ pub(crate) struct PinArgs {
     pub(crate) key: String,
 
     /// The version to serve
-    #[arg(long, value_name = "V", value_parser = NonEmptyStringValueParser::new())]
+    // An etag may begin with a hyphen.
+    #[arg(long, value_name = "V", value_parser = NonEmptyStringValueParser::new(), allow_hyphen_values = true)]
     pub(crate) version: String,
 
     #[command(flatten)]
