@@ -17,7 +17,7 @@ use crate::faults::Faults;
 use crate::identity::token::Tokens;
 use crate::identity::{Identity, service_account};
 use crate::persist::{Persist, PersistError};
-use crate::server::{Half, Seam, serve};
+use crate::server::{Half, InProcess, Seam, serve};
 use crate::tls::{Tls, TlsError};
 
 /// The file, in the emulator's folder, that holds all data.
@@ -134,7 +134,8 @@ pub struct Emulator {
     clock: Clock,
     counters: Counters,
     faults: Faults,
-    /// These two are there until the shutdown.
+    /// These three are there until the shutdown.
+    aws: Option<Arc<Aws>>,
     appconfig: Option<Arc<AppConfig>>,
     persist: Option<Persist>,
     tasks: Vec<JoinHandle<()>>,
@@ -169,8 +170,7 @@ impl Emulator {
         };
         let aws = open_aws(&options, accounts, &seam, &persist, &tokens)?;
         let appconfig = open_appconfig(&options, &seam, &persist, &tokens)?;
-        let azure =
-            Half { router: router(Arc::clone(&appconfig)), identify: appconfig::identify, refusal: appconfig::refusal };
+        let azure = half_of(&appconfig);
         let identity = Identity {
             clock: seam.clock.clone(),
             counters: seam.counters.clone(),
@@ -195,6 +195,7 @@ impl Emulator {
             clock: seam.clock,
             counters: seam.counters,
             faults: seam.faults,
+            aws: Some(aws),
             appconfig: Some(appconfig),
             persist: Some(persist),
             tasks,
@@ -286,6 +287,23 @@ impl Emulator {
         &self.clock
     }
 
+    /// Returns the AWS half, to be spoken to without a connection; `None` where TLS is all that is spoken.
+    pub fn aws_in_process(&self) -> Option<InProcess> {
+        let aws = self.aws.as_ref().filter(|_| self.tls.is_none())?;
+        Some(InProcess::new(aws.half(), self.seam()))
+    }
+
+    /// Returns the App Configuration half, to be spoken to without a connection; `None` where TLS is all that is spoken.
+    pub fn azure_in_process(&self) -> Option<InProcess> {
+        let appconfig = self.appconfig.as_ref().filter(|_| self.tls.is_none())?;
+        Some(InProcess::new(half_of(appconfig), self.seam()))
+    }
+
+    fn seam(&self) -> Seam {
+        let Self { clock, counters, faults, .. } = self;
+        Seam { clock: clock.clone(), counters: counters.clone(), faults: faults.clone(), tls: None }
+    }
+
     /// Makes the next App Configuration snapshot that is created fail; several calls are for several snapshots.
     pub fn fail_next_snapshot(&self, failure: SnapshotFailure) {
         if let Some(appconfig) = &self.appconfig {
@@ -302,6 +320,7 @@ impl Emulator {
             // The error says that it was aborted, which it was.
             let _ = task.await;
         }
+        self.aws = None;
         self.appconfig = None;
         if let Some(persist) = self.persist.take() {
             persist.close().await;
@@ -353,6 +372,10 @@ fn open_appconfig(
         tls: options.tls,
         ..AppConfigOptions::new(seam.clock.clone(), seam.counters.clone(), persist.clone())
     })
+}
+
+fn half_of(appconfig: &Arc<AppConfig>) -> Half {
+    Half { router: router(Arc::clone(appconfig)), identify: appconfig::identify, refusal: appconfig::refusal }
 }
 
 fn scheme(tls: Option<&Tls>) -> &'static str {

@@ -20,6 +20,7 @@ pub use emulator::{Emulator, Options, StartError};
 pub use faults::{Fault, Faults};
 pub use identity::token::Tokens;
 pub use persist::{Change, Persist, PersistError};
+pub use server::InProcess;
 pub use tls::TlsError;
 
 /// Returns random bytes; nothing where the system has none.

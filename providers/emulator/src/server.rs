@@ -8,9 +8,9 @@
 
 use std::future::pending;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::response::{IntoResponse, Response};
+use axum::{BoxError, Router};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, StatusCode, header};
@@ -114,7 +114,42 @@ async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin, half: Half, seam:
     }
 }
 
-async fn answer(request: Request<hyper::body::Incoming>, half: Half, seam: Seam) -> Result<Response, Closed> {
+/// One half, spoken to without a connection.
+///
+/// Nothing waits for a socket, so that a test may stop the runtime's clock and let it run only while nothing else does.
+/// Counters and faults are those of the connections.
+#[derive(Clone)]
+pub struct InProcess {
+    half: Half,
+    seam: Seam,
+}
+
+impl InProcess {
+    pub(crate) fn new(half: Half, seam: Seam) -> Self {
+        Self { half, seam }
+    }
+
+    /// Answers one request; `None` where a connection would have been closed instead.
+    pub async fn send(&self, request: Request<Bytes>) -> Option<http::Response<Bytes>> {
+        let request = request.map(Body::from);
+        let response = answer(request, self.half.clone(), self.seam.clone()).await.ok()?;
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.ok()?;
+        Some(http::Response::from_parts(parts, body))
+    }
+}
+
+impl std::fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InProcess").finish_non_exhaustive()
+    }
+}
+
+async fn answer<B>(request: Request<B>, half: Half, seam: Seam) -> Result<Response, Closed>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let (parts, body) = request.into_parts();
     if parts.method == Method::GET && parts.uri.path() == "/_emulator/requests" {
         return Ok(requests(&seam.counters));
