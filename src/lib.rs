@@ -16,6 +16,7 @@ pub mod difference;
 pub mod execute;
 pub mod exit;
 pub mod history;
+pub mod iam;
 pub mod model;
 pub mod observe;
 pub mod plan;

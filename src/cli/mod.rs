@@ -10,6 +10,7 @@ mod forget;
 mod get;
 mod history;
 mod hold;
+mod iam;
 mod init;
 mod log;
 mod pin;
@@ -110,6 +111,7 @@ fn dispatch(args: Args, printer: &Printer) -> Result<Exit, Failure> {
     match args.command {
         Command::Init => init::run(&common, printer),
         Command::Validate => validate::run(&common, printer),
+        Command::Iam(args) => iam::run(&common, &args, printer),
         Command::Schema => Ok(schema::run(printer)),
         Command::Completions(args) => Ok(completions::completions(&args, printer)),
         Command::Man(args) => completions::man(&args, printer),
