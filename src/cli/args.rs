@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(super) use self::operator::{ForgetArgs, HoldArgs, PinArgs, ResumeArgs, RollbackArgs, UnpinArgs};
+use crate::daemon::listen::Address;
 
 mod operator;
 
@@ -66,7 +67,8 @@ keeps no other from being corrected, and only a release waits for all of them.
 
 Signals:
   SIGHUP           read the file again, take fresh credentials, look at every target
-  SIGTERM, SIGINT  stop as soon as nothing is half done, exit 143 or 130; once more to stop at once
+  SIGTERM, SIGINT  stop as soon as nothing is half done, within 25 s; exit 0 (SIGINT: 130). Once more to
+                   stop at once, exit 143 (130): what was begun is recorded as begun
 
 Beside it, on the same host or another, every other command works: a rollback or a hold is obeyed.
 
@@ -88,6 +90,17 @@ Only the name and the targets of the file are needed; a file that is otherwise b
 Examples:
   repin status -f repin.yaml
   repin status -f repin.yaml --probe ready";
+
+/// What rights are printed.
+const IAM_HELP: &str = "\
+For each principal on AWS a policy, for each App Configuration store a role; nothing is sent anywhere
+and only the name and the targets of the file are needed. A change of entries changes nothing in it;
+another prefix, key, name or way of serving does.
+
+Examples:
+  repin iam --mode apply -f repin.yaml
+  repin iam --mode plan -f repin.yaml -o json | jq .aws[0].policy > plan.json
+  repin iam --mode apply --target azure --subscription ID --resource-group ai -o json | jq .azure[0].role";
 
 /// Keeps AWS SSM Parameter Store and Azure App Configuration equal to one reviewed file, in numbered releases that can
 /// be put back.
@@ -230,6 +243,9 @@ pub(super) enum Command {
     /// Serve both stores on loopback, for aws, boto3 and the official SDKs
     #[command(after_help = "Example:\n  repin emulator --dir /tmp/clouds --aws 127.0.0.1:4566 --azure 127.0.0.1:8483")]
     Emulator(EmulatorArgs),
+    /// Print the least rights that the file needs: AWS policies and Azure roles; asks nobody
+    #[command(after_help = IAM_HELP)]
+    Iam(IamArgs),
     /// Print the JSON Schema of the file, for editors and other checkers
     #[command(after_help = "Example:\n  repin schema > repin.schema.json")]
     Schema,
@@ -299,10 +315,10 @@ pub(super) struct DaemonArgs {
     #[arg(long)]
     pub(super) dry_run: bool,
 
-    /// Also answer over HTTP: /livez, /readyz, /metrics for Prometheus and /v1/status. Only on loopback, since nobody is
-    /// asked who they are: 127.0.0.1:9187
+    /// Also answer over HTTP: /livez, /readyz, /metrics for Prometheus and /v1/status. Only on loopback or a Unix socket,
+    /// since nobody is asked who they are: 127.0.0.1:9187, unix:/run/repin/http.sock
     #[arg(long, value_name = "ADDR")]
-    pub(super) listen: Option<SocketAddr>,
+    pub(super) listen: Option<Address>,
 
     /// Let --listen take an address that others can reach, in a container for example
     #[arg(long, requires = "listen")]
@@ -372,6 +388,43 @@ pub(super) struct DiffArgs {
     /// The release to compare it with; left out, what is served now
     #[arg(value_name = "OTHER")]
     pub(super) to: Option<u64>,
+}
+
+/// Arguments of `iam`.
+#[derive(Debug, Parser)]
+pub(super) struct IamArgs {
+    /// What the rights are for: plan only looks, rollback also does what operators do, apply does everything
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub(super) mode: IamMode,
+
+    /// The Azure subscription that the stores are in, for the scopes of roles
+    #[arg(long, value_name = "ID")]
+    pub(super) subscription: Option<String>,
+
+    /// The resource group that the stores are in
+    #[arg(long, value_name = "NAME")]
+    pub(super) resource_group: Option<String>,
+}
+
+/// What rights are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum IamMode {
+    /// plan, status, history, show, diff, get, and every --dry-run
+    Plan,
+    /// reconcile and daemon, and everything else
+    Apply,
+    /// rollback, hold, resume, pin, unpin, forget, and looking
+    Rollback,
+}
+
+impl From<IamMode> for crate::iam::Mode {
+    fn from(mode: IamMode) -> Self {
+        match mode {
+            IamMode::Plan => Self::Plan,
+            IamMode::Apply => Self::Apply,
+            IamMode::Rollback => Self::Rollback,
+        }
+    }
 }
 
 /// Arguments of `completions`.

@@ -1,22 +1,26 @@
 //! `repin daemon`: passes for as long as it runs.
 
 use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use repin_emulator::Emulator;
 use repin_provider::{Error, Owner, Provider};
-use tokio::net::TcpListener;
 
 use super::args::{Common, DaemonArgs};
 use super::print::Printer;
 use super::session::{self, Stop};
 use super::{Failure, connect};
+use crate::daemon::listen::Listener;
 use crate::daemon::{Connect, Daemon, Lock, LockError, Setup, service};
 use crate::desired;
 use crate::exit::Exit;
 use crate::model::desired::TargetConfig;
+use crate::model::outcome::Interrupt;
 use crate::record::host::HostMemory;
 use crate::report::Trouble;
 
@@ -26,10 +30,11 @@ pub(super) async fn run(common: &Common, args: &DaemonArgs, stop: Stop, printer:
     let targets: BTreeMap<_, _> =
         desired.targets.iter().map(|(name, target)| (name.clone(), target.config.clone())).collect();
     session::scope(common, &targets)?;
-    let memory = HostMemory::open(&session::state_dir(common), &desired.name);
+    refuse_public(args)?;
     let dir = session::state_dir(common).join(desired.name.as_str());
-    let listener = listen(args).await?;
     let _lock = lock(&dir, &desired.name)?;
+    let memory = HostMemory::open(&session::state_dir(common), &desired.name);
+    let listener = listen(args).await?;
     let emulator = session::start_emulator(common, &targets, printer).await?;
     let request = session::request(common)?;
     let globs = globs(&common.targets);
@@ -44,43 +49,60 @@ pub(super) async fn run(common: &Common, args: &DaemonArgs, stop: Stop, printer:
         stop,
     });
     let _socket = service::listen_beside(&dir, daemon.board());
-    if let Some(listener) = listener {
-        service::listen_on(listener, daemon.board());
+    let _answering = listener.map(|listener| service::listen_on(listener, daemon.board()));
+    Ok(exit(daemon.run().await))
+}
+
+/// Returns what a daemon ends with: to stop it with SIGTERM, as service managers do, is no failure.
+fn exit(signal: Interrupt) -> Exit {
+    match signal {
+        Interrupt::Terminated => Exit::Done,
+        Interrupt::Interrupted => Exit::Interrupted,
     }
-    Ok(Exit::of_interrupt(daemon.run().await))
+}
+
+/// Insists that answering others than this host is meant.
+fn refuse_public(args: &DaemonArgs) -> Result<(), Failure> {
+    match &args.listen {
+        Some(address) if !address.is_local() && !args.listen_public => Err(Failure::usage(
+            format!("--listen {address}: others can reach this address, and whoever asks is answered"),
+            "Use 127.0.0.1 or a Unix socket, or say --listen-public where something else keeps strangers away.",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Takes the address of `--listen`, or says why it cannot be had.
-async fn listen(args: &DaemonArgs) -> Result<Option<TcpListener>, Failure> {
-    let Some(address) = args.listen else { return Ok(None) };
-    if !address.ip().is_loopback() && !args.listen_public {
-        return Err(Failure::usage(
-            format!("--listen {address}: others can reach this address, and whoever asks is answered"),
-            "Use 127.0.0.1, or say --listen-public where something else keeps strangers away.",
-        ));
-    }
-    let listener = TcpListener::bind(address).await.map_err(|error| {
+async fn listen(args: &DaemonArgs) -> Result<Option<Listener>, Failure> {
+    let Some(address) = &args.listen else { return Ok(None) };
+    let listener = Listener::bind(address).await.map_err(|error| {
         let trouble = Trouble::new("listen", format!("--listen {address}: {error}"));
-        Failure::new(Exit::Failed, trouble.with_hint("Choose another port, or stop what has it."))
+        Failure::new(Exit::Failed, trouble.with_hint("Choose another address, or stop what has it."))
     })?;
     Ok(Some(listener))
 }
 
-/// Makes sure that no other daemon works with this state directory. One that cannot be written to has nothing to share.
-fn lock(dir: &std::path::Path, name: &Owner) -> Result<Option<Lock>, Failure> {
-    match Lock::take(dir) {
-        Ok(lock) => Ok(Some(lock)),
-        Err(LockError::Held(pid)) => {
+/// Makes sure that no other daemon works with this state directory, and that it can be written to.
+///
+/// Without it each pass would read everything anew and decrypt every secret, two daemons could work side by side, and
+/// probes would find nobody: better said at the start than found on a bill. One that becomes unusable later stops
+/// nothing.
+fn lock(dir: &Path, name: &Owner) -> Result<Lock, Failure> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(LockError::Unusable);
+    made.and_then(|()| Lock::take(dir)).map_err(|error| match error {
+        LockError::Held(pid) => {
             let who = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
             let message = format!("another daemon for {name} works with {}{who}", dir.display());
             let hint = "Stop it first, or give this one its own --state-dir.";
-            Err(Failure::new(Exit::Failed, Trouble::new("running", message).with_hint(hint)))
+            Failure::new(Exit::Failed, Trouble::new("running", message).with_hint(hint))
         }
-        Err(LockError::Unusable(error)) => {
-            tracing::warn!(%error, "no lock can be kept in the state directory: nothing keeps a second daemon out");
-            Ok(None)
+        LockError::Unusable(error) => {
+            let message = format!("the state directory cannot be written to: {}: {error}", dir.display());
+            let hint = "Name one that this user may write to with --state-dir; in a unit StateDirectory=repin makes one, \
+                        in a container an empty volume will do.";
+            Failure::new(Exit::Failed, Trouble::new("state", message).with_hint(hint))
         }
-    }
+    })
 }
 
 /// Returns a matcher of `--target`; `None` where all are meant. What is no glob was refused before.

@@ -10,6 +10,7 @@
 //! them, and says for which. A file that cannot be read leaves the last good one in force.
 
 mod board;
+pub mod listen;
 mod lock;
 mod manager;
 mod metrics;

@@ -6,7 +6,7 @@
 //! GET /metrics           counters and gauges for Prometheus, asking no store (`metrics.rs` lists them)
 //! GET /v1/status         the object of `repin status -o json` with `daemon` beside it, asking no store
 //! ```
-//! One who says nothing, or nonsense, is hung up on; however many do so, passes go on.
+//! One who says nothing, or nonsense, or too much, is hung up on; however many do so, passes go on.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -16,25 +16,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::board::Board;
+use super::listen::{self, Kind, Listener};
 use super::metrics;
 
-/// The most conversations at a time; further ones wait.
-const CONVERSATIONS: usize = 32;
+/// The most conversations at a time on one address; further ones wait.
+const CONVERSATIONS: usize = 64;
+/// How long one who came may take to say what they want.
+const SAID_BY: Duration = Duration::from_secs(2);
 /// How long a conversation may last.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The most bytes of what is asked that are kept for one conversation, its headers included.
+const MOST_SAID: usize = 16 << 10;
 
 /// The socket in the state directory. It goes when this is dropped.
 #[derive(Debug)]
@@ -68,18 +74,56 @@ pub fn listen_beside(dir: &Path, board: Arc<Board>) -> Option<Socket> {
     Some(Socket { path, serving })
 }
 
-/// Answers over TCP as well, until the listener is dropped with the runtime.
-pub fn listen_on(listener: TcpListener, board: Arc<Board>) {
-    if let Ok(address) = listener.local_addr() {
-        tracing::info!("answering on http://{address}");
+/// Answers over `--listen` as well, until this is dropped.
+#[derive(Debug)]
+pub struct Answering {
+    serving: JoinHandle<()>,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.serving.abort();
     }
-    tokio::spawn(async move {
+}
+
+/// Answers over an address that was taken. Where only this host can reach it, only this host's own names are answered
+/// to: see [`listen::is_local_host`].
+pub fn listen_on(listener: Listener, board: Arc<Board>) -> Answering {
+    let address = listener.address().ok();
+    match &address {
+        Some(address @ listen::Address::Tcp(_)) => tracing::info!("answering on http://{address}"),
+        Some(address) => tracing::info!("answering on {address}"),
+        None => {}
+    }
+    let serving = tokio::spawn(async move {
         let (router, seats) = (router(board), Arc::new(Semaphore::new(CONVERSATIONS)));
-        loop {
-            let accepted = listener.accept().await.map(|(stream, _)| stream);
-            take(accepted, &router, &seats).await;
+        match listener.kind {
+            Kind::Tcp(listener) => {
+                let guarded = address.is_none_or(|address| address.is_local());
+                let router = if guarded { router.layer(middleware::from_fn(refuse_strangers)) } else { router };
+                loop {
+                    let accepted = listener.accept().await.map(|(stream, _)| stream);
+                    take(accepted, &router, &seats).await;
+                }
+            }
+            Kind::Unix(listener, _file) => loop {
+                let accepted = listener.accept().await.map(|(stream, _)| stream);
+                take(accepted, &router, &seats).await;
+            },
         }
     });
+    Answering { serving }
+}
+
+/// Answers nobody who was led here under another host's name.
+async fn refuse_strangers(request: Request, next: Next) -> Response {
+    let said = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+    let named = request.uri().authority().map(|authority| authority.as_str());
+    // Programs of before HTTP/1.1 may leave it out; browsers never do.
+    if said.into_iter().chain(named).all(listen::is_local_host) {
+        return next.run(request).await;
+    }
+    (StatusCode::MISDIRECTED_REQUEST, "ask for localhost or for an address\n").into_response()
 }
 
 /// Binds anew where a daemon that was killed left its socket: whoever holds the lock is the only one.
@@ -112,7 +156,8 @@ where
     tokio::spawn(async move {
         let conversation = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(PATIENCE)
+            .header_read_timeout(SAID_BY)
+            .max_buf_size(MOST_SAID)
             .keep_alive(false)
             .serve_connection(TokioIo::new(stream), service);
         let _ = tokio::time::timeout(PATIENCE, conversation).await;
@@ -123,7 +168,9 @@ where
 fn router(board: Arc<Board>) -> Router {
     let live = get(async |State(board): State<Arc<Board>>| answer(board.live()));
     let ready = get(async |State(board): State<Arc<Board>>| answer(board.ready()));
-    let status = get(async |State(board): State<Arc<Board>>| status(&board));
+    // One at a time, and beside the passes: it reads what is remembered of every target.
+    let desk = Arc::new(Semaphore::new(1));
+    let status = get(move |State(board): State<Arc<Board>>| status(board, Arc::clone(&desk)));
     let metrics = get(async |State(board): State<Arc<Board>>| metrics(&board));
     Router::new()
         .route("/live", live.clone())
@@ -142,8 +189,12 @@ fn answer(said: Result<String, String>) -> Response {
     }
 }
 
-fn status(board: &Board) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], format!("{}\n", board.status())).into_response()
+async fn status(board: Arc<Board>, desk: Arc<Semaphore>) -> Response {
+    let _turn = desk.acquire().await;
+    match tokio::task::spawn_blocking(move || format!("{}\n", board.status())).await {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 fn metrics(board: &Board) -> Response {

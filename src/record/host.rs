@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -63,6 +64,8 @@ pub struct TargetMemory {
 pub struct HostMemory {
     dir: Option<PathBuf>,
     key: [u8; 32],
+    /// Whether the last write failed, and that was said.
+    unwritten: AtomicBool,
 }
 
 impl HostMemory {
@@ -73,7 +76,7 @@ impl HostMemory {
         let dir = state_dir.join(owner.as_str());
         let opened = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).and_then(|()| load_key(&dir));
         match opened {
-            Ok(key) => Self { dir: Some(dir), key },
+            Ok(key) => Self { dir: Some(dir), key, unwritten: AtomicBool::new(false) },
             Err(error) => {
                 tracing::warn!(
                     %error,
@@ -87,7 +90,7 @@ impl HostMemory {
 
     /// Makes a memory that lasts as long as the process.
     pub fn forgetful() -> Self {
-        Self { dir: None, key: rand::rng().random() }
+        Self { dir: None, key: rand::rng().random(), unwritten: AtomicBool::new(false) }
     }
 
     /// Returns a secret's fingerprint.
@@ -149,8 +152,19 @@ impl HostMemory {
 
     fn write(&self, name: &str, text: &str) {
         let Some(dir) = &self.dir else { return };
-        if let Err(error) = replace_file(&dir.join(name), text.as_bytes()) {
-            tracing::warn!(%error, dir = %dir.display(), "the state directory cannot be written");
+        let written = replace_file(&dir.join(name), text.as_bytes());
+        // A disk that is full stays so for many passes, and is said once.
+        let was_unwritten = self.unwritten.swap(written.is_err(), Ordering::Relaxed);
+        match written {
+            Err(error) if !was_unwritten => tracing::warn!(
+                %error,
+                dir = %dir.display(),
+                "the state directory cannot be written to any more; going on, at the price of more requests"
+            ),
+            Ok(()) if was_unwritten => {
+                tracing::warn!(dir = %dir.display(), "the state directory can be written to again");
+            }
+            _ => {}
         }
     }
 }

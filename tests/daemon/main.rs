@@ -5,6 +5,8 @@
 mod support;
 
 mod file;
+mod manners;
+mod observe;
 mod running;
 mod service;
 mod targets;

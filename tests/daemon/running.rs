@@ -110,9 +110,16 @@ impl Running {
     }
 
     /// Stops it with SIGTERM and returns what it ends with.
-    pub(crate) async fn stop(mut self) -> (i32, String) {
+    pub(crate) async fn stop(self) -> (i32, String) {
         self.signal(rustix::process::Signal::TERM);
-        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it stops").expect("waited for");
+        self.ended().await
+    }
+
+    /// Waits until it has ended, and returns with what.
+    pub(crate) async fn ended(mut self) -> (i32, String) {
+        // It may take half a minute to leave a call that hangs.
+        let status =
+            tokio::time::timeout(PATIENCE * 2, self.child.wait()).await.expect("it stops").expect("waited for");
         (status.code().unwrap_or(-1), self.log())
     }
 }
