@@ -102,17 +102,6 @@ Examples:
   repin iam --mode plan -f repin.yaml -o json | jq .aws[0].policy > plan.json
   repin iam --mode apply --target azure --subscription ID --resource-group ai -o json | jq .azure[0].role";
 
-/// What rights are printed.
-const IAM_HELP: &str = "\
-For each principal on AWS a policy, for each App Configuration store a role; nothing is sent anywhere
-and only the name and the targets of the file are needed. A change of entries changes nothing in it;
-another prefix, key, name or way of serving does.
-
-Examples:
-  repin iam --mode apply -f repin.yaml
-  repin iam --mode plan -f repin.yaml -o json | jq .aws[0].policy > plan.json
-  repin iam --mode apply --target azure --subscription ID --resource-group ai -o json | jq .azure[0].role";
-
 /// Keeps AWS SSM Parameter Store and Azure App Configuration equal to one reviewed file, in numbered releases that can
 /// be put back.
 #[derive(Debug, Parser)]
@@ -254,9 +243,6 @@ pub(super) enum Command {
     /// Serve both stores on loopback, for aws, boto3 and the official SDKs
     #[command(after_help = "Example:\n  repin emulator --dir /tmp/clouds --aws 127.0.0.1:4566 --azure 127.0.0.1:8483")]
     Emulator(EmulatorArgs),
-    /// Print the least rights that the file needs: AWS policies and Azure roles; asks nobody
-    #[command(after_help = IAM_HELP)]
-    Iam(IamArgs),
     /// Print the least rights that the file needs: AWS policies and Azure roles; asks nobody
     #[command(after_help = IAM_HELP)]
     Iam(IamArgs),
@@ -402,43 +388,6 @@ pub(super) struct DiffArgs {
     /// The release to compare it with; left out, what is served now
     #[arg(value_name = "OTHER")]
     pub(super) to: Option<u64>,
-}
-
-/// Arguments of `iam`.
-#[derive(Debug, Parser)]
-pub(super) struct IamArgs {
-    /// What the rights are for: plan only looks, rollback also does what operators do, apply does everything
-    #[arg(long, value_enum, value_name = "MODE")]
-    pub(super) mode: IamMode,
-
-    /// The Azure subscription that the stores are in, for the scopes of roles
-    #[arg(long, value_name = "ID")]
-    pub(super) subscription: Option<String>,
-
-    /// The resource group that the stores are in
-    #[arg(long, value_name = "NAME")]
-    pub(super) resource_group: Option<String>,
-}
-
-/// What rights are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum IamMode {
-    /// plan, status, history, show, diff, get, and every --dry-run
-    Plan,
-    /// reconcile and daemon, and everything else
-    Apply,
-    /// rollback, hold, resume, pin, unpin, forget, and looking
-    Rollback,
-}
-
-impl From<IamMode> for crate::iam::Mode {
-    fn from(mode: IamMode) -> Self {
-        match mode {
-            IamMode::Plan => Self::Plan,
-            IamMode::Apply => Self::Apply,
-            IamMode::Rollback => Self::Rollback,
-        }
-    }
 }
 
 /// Arguments of `iam`.
