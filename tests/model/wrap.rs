@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use repin_provider::{
-    Applied, Capabilities, DocumentName, Documents, Error, ErrorKind, Frozen, Identity, Key, Needs, Observation,
-    Observe, Place, Provider, ReadDocuments, ReadRequest, ReadValue, RequestCounts, Result, Revision, Secret, Version,
-    Write, WriteDocument,
+    AnswerCounts, Applied, Capabilities, DocumentName, Documents, Error, ErrorKind, Frozen, Identity, Key, Needs,
+    Observation, Observe, Place, Provider, ReadDocuments, ReadRequest, ReadValue, RequestCounts, Result, Revision,
+    Secret, Version, Write, WriteDocument,
 };
 use tokio::sync::Notify;
 
@@ -167,5 +167,9 @@ impl Provider for Mortal {
 
     fn requests(&self) -> RequestCounts {
         self.inner.requests()
+    }
+
+    fn answers(&self) -> AnswerCounts {
+        self.inner.answers()
     }
 }

@@ -1,42 +1,59 @@
 //! Interceptors: what left the process, what was throttled, and the store's clock.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
 };
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use jiff::Timestamp;
-use repin_provider::RequestCounts;
+use repin_provider::{AnswerCounts, RequestCounts};
+use tracing::Span;
 
 use crate::convert;
 
-/// Requests by AWS's name of the operation, shared by every client of one target.
+/// Requests by AWS's name of the operation, and what came back for them, shared by every client of one target.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Counts(Arc<Mutex<RequestCounts>>);
+pub(crate) struct Counts(Arc<Mutex<Counted>>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    requests: RequestCounts,
+    answers: AnswerCounts,
+}
 
 impl Counts {
-    /// Returns what was counted so far.
+    /// Returns what was sent so far.
     pub(crate) fn snapshot(&self) -> RequestCounts {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().requests.clone()
     }
 
-    fn add(&self, operation: &str) {
-        let mut counts: std::sync::MutexGuard<'_, BTreeMap<String, u64>> =
-            self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match counts.get_mut(operation) {
-            Some(count) => *count += 1,
-            None => {
-                counts.insert(operation.to_owned(), 1);
-            }
-        }
+    /// Returns what came back so far.
+    pub(crate) fn answers(&self) -> AnswerCounts {
+        self.lock().answers.clone()
     }
+
+    fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An attempt that left the process.
+#[derive(Debug)]
+struct Sent {
+    operation: String,
+    span: Span,
+    at: Instant,
+}
+
+impl Storable for Sent {
+    type Storer = StoreReplace<Self>;
 }
 
 /// Runs once for each attempt, since it hooks in after the retry loop and just before the connector.
@@ -52,9 +69,27 @@ impl Intercept for Counts {
         _components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Some(metadata) = config.load::<Metadata>() {
-            self.add(metadata.name());
-        }
+        let Some(operation) = config.load::<Metadata>().map(|metadata| metadata.name().to_owned()) else {
+            return Ok(());
+        };
+        *self.lock().requests.entry(operation.clone()).or_default() += 1;
+        let span = tracing::debug_span!("request", operation);
+        config.interceptor_state().store_put(Sent { operation, span, at: Instant::now() });
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let Some(Sent { operation, span, at }) = config.load::<Sent>() else { return Ok(()) };
+        let status = context.response().map(|response| response.status().as_u16());
+        *self.lock().answers.entry(operation.clone()).or_default().entry(status).or_default() += 1;
+        tracing::debug!(parent: span, status, milliseconds = at.elapsed().as_millis(), "answered");
+        // An attempt that fails before it is sent must not count this one again.
+        config.interceptor_state().unset::<Sent>();
         Ok(())
     }
 }

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use repin_provider::{
-    Applied, Capabilities, DocumentName, Documents, Error, ErrorKind, Frozen, Identity, Key, Needs, Observation,
-    Observe, Place, Provider, ReadDocuments, ReadRequest, ReadValue, RequestCounts, Result, Revision, Secret, Version,
-    Write, WriteDocument,
+    AnswerCounts, Applied, Capabilities, DocumentName, Documents, Error, ErrorKind, Frozen, Identity, Key, Needs,
+    Observation, Observe, Place, Provider, ReadDocuments, ReadRequest, ReadValue, RequestCounts, Result, Revision,
+    Secret, Version, Write, WriteDocument,
 };
 
 use crate::Ssm;
@@ -85,6 +85,10 @@ impl Provider for Ssm {
 
     fn requests(&self) -> RequestCounts {
         self.client.counts().snapshot()
+    }
+
+    fn answers(&self) -> AnswerCounts {
+        self.client.counts().answers()
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use azure_core::http::policies::{Policy, PolicyResult};
 use azure_core::http::{Context, Request};
 use azure_data_app_configuration::Operation;
-use repin_provider::RequestCounts;
+use repin_provider::{AnswerCounts, RequestCounts};
+use tracing::Instrument as _;
 
 tokio::task_local! {
     /// The attempts of the call that runs in this task.
@@ -27,16 +29,31 @@ pub(crate) async fn attempts<T>(call: impl Future<Output = T>) -> (T, u32) {
 
 /// A policy for each try, shared with the client that sends.
 #[derive(Clone, Default)]
-pub(crate) struct Counter(Arc<Mutex<RequestCounts>>);
+pub(crate) struct Counter(Arc<Mutex<Counted>>);
+
+#[derive(Default)]
+struct Counted {
+    requests: RequestCounts,
+    answers: AnswerCounts,
+}
 
 impl Counter {
-    /// Returns the counts so far.
+    /// Returns what was sent so far.
     pub(crate) fn snapshot(&self) -> RequestCounts {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().requests.clone()
+    }
+
+    /// Returns what came back so far.
+    pub(crate) fn answers(&self) -> AnswerCounts {
+        self.lock().answers.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn record(&self, operation: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_default() += 1;
+        *self.lock().requests.entry(operation).or_default() += 1;
         // A call outside `attempts` has nobody to tell.
         let _ = ATTEMPTS.try_with(|attempts| attempts.set(attempts.get() + 1));
     }
@@ -57,7 +74,12 @@ impl Policy for Counter {
         let [first, rest @ ..] = next else {
             return Err(azure_core::Error::with_message(azure_core::error::ErrorKind::Other, "no transport"));
         };
-        first.send(context, request, rest).await
+        let (span, at) = (tracing::debug_span!("request", operation), Instant::now());
+        let answer = first.send(context, request, rest).instrument(span.clone()).await;
+        let status = answer.as_ref().ok().map(|answer| u16::from(answer.status()));
+        *self.lock().answers.entry(operation.to_owned()).or_default().entry(status).or_default() += 1;
+        tracing::debug!(parent: &span, status, milliseconds = at.elapsed().as_millis(), "answered");
+        answer
     }
 }
 

@@ -19,9 +19,9 @@ mod snapshot;
 
 use async_trait::async_trait;
 use repin_provider::{
-    Applied, Capabilities, DocumentName, Documents, Frozen, Identity, Key, Needs, Observation, Observe, Owner, Place,
-    Provider, ReadDocuments, ReadRequest, ReadValue, RequestCounts, Result, Revision, Secret, Version, Write,
-    WriteDocument,
+    AnswerCounts, Applied, Capabilities, DocumentName, Documents, Frozen, Identity, Key, Needs, Observation, Observe,
+    Owner, Place, Provider, ReadDocuments, ReadRequest, ReadValue, RequestCounts, Result, Revision, Secret, Version,
+    Write, WriteDocument,
 };
 
 pub use audit::{audit, audit_settings, audit_total, size};
@@ -112,6 +112,10 @@ impl Provider for AppConfiguration {
 
     fn requests(&self) -> RequestCounts {
         self.store.counter.snapshot()
+    }
+
+    fn answers(&self) -> AnswerCounts {
+        self.store.counter.answers()
     }
 }
 

@@ -15,6 +15,10 @@ use crate::{
 /// Requests that left the process, by the store's name of the operation, counted per attempt.
 pub type RequestCounts = BTreeMap<String, u64>;
 
+/// What came back for requests that left the process, counted per attempt: by the store's name of the operation, then by
+/// HTTP status; `None` where nothing came back. A request that still waits for its answer is not among them.
+pub type AnswerCounts = BTreeMap<String, BTreeMap<Option<u16>, u64>>;
+
 /// What the writes ahead need.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Needs {
@@ -146,4 +150,7 @@ pub trait Provider: fmt::Debug + Send + Sync {
 
     /// Returns what was sent so far.
     fn requests(&self) -> RequestCounts;
+
+    /// Returns what came back for it so far.
+    fn answers(&self) -> AnswerCounts;
 }
