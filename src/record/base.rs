@@ -81,7 +81,7 @@ pub(super) fn encode(ledger: &Ledger, owner: &Owner, revision: &str, max: usize)
         let named = Head { parts: parts.to_vec(), ..head.clone() };
         max.saturating_sub(to_json(&named).len())
     };
-    let name = |n: usize| DocumentName::new(format!("part/{seq:08}-b{revision}-{n}"));
+    let name = |n: usize, _: &str| DocumentName::new(format!("part/{seq:08}-b{revision}-{n}"));
     let Cut { head: state, parts } = packed::cut(pack(ledger), max, room, name);
     head.state = state;
     head.parts = parts.iter().map(|(name, _)| name.clone()).collect();
@@ -95,7 +95,7 @@ pub(super) fn decode(
     owner: &Owner,
 ) -> Result<Ledger, Corrupt> {
     let head: Head = read_head(body, owner, |head: &Head| &head.owner)?;
-    let packed = packed::join(head.state, &head.parts, part)?;
+    let packed = packed::join(&head.state, &head.parts, part)?;
     unpack(&packed, owner, head.seq).map_err(Corrupt::Damaged)
 }
 

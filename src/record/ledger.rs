@@ -198,12 +198,12 @@ fn fold(owner: &Owner, documents: &BTreeMap<DocumentName, Document>) -> Result<L
 /// [`LedgerError::Raced`] where another run was first.
 pub async fn claim(provider: &dyn Provider, record: &Record, ledger: &Ledger) -> Result<Written, LedgerError> {
     let name = format::record_name(record.seq);
-    let (body, parts) = write_parts(provider, record, ledger).await?;
-    let create = WriteDocument::Create { name: name.clone(), body: body.clone() };
+    let parts = write_parts(provider, record, ledger, &BTreeSet::new()).await?;
+    let create = WriteDocument::Create { name: name.clone(), body: parts.body.clone() };
     let mut lost = 0;
     loop {
         let error = match provider.write_document(&create).await {
-            Ok(version) => return written(version, parts, name, body),
+            Ok(version) => return written(version, parts, name),
             Err(error) => error,
         };
         let unknown = error.outcome == Outcome::Unknown;
@@ -214,7 +214,7 @@ pub async fn claim(provider: &dyn Provider, record: &Record, ledger: &Ledger) ->
         }
         // "Already exists" after a lost answer may be one's own: the nonce in the body tells.
         match read_one(provider, &name).await? {
-            Some(document) if document.body == body => return written(Some(document.version), parts, name, body),
+            Some(document) if document.body == parts.body => return written(Some(document.version), parts, name),
             Some(_) => return Err(LedgerError::Raced(record.seq)),
             None if unknown && lost < REPEATS => lost += 1,
             // Reads may lag: it is there, and it is not ours.
@@ -235,9 +235,9 @@ pub async fn replace(
     old: &WrittenDocument,
 ) -> Result<Written, LedgerError> {
     let name = format::record_name(record.seq);
-    let (body, parts) = write_parts(provider, record, ledger).await?;
+    let parts = write_parts(provider, record, ledger, &old.parts).await?;
     let expected = old.version.clone();
-    let replace = WriteDocument::Replace { name: name.clone(), body: body.clone(), expected };
+    let replace = WriteDocument::Replace { name: name.clone(), body: parts.body.clone(), expected };
     let mut lost = 0;
     let version = loop {
         let error = match provider.write_document(&replace).await {
@@ -256,31 +256,25 @@ pub async fn replace(
             return Err(error.into());
         }
         match read_one(provider, &name).await? {
-            Some(document) if document.body == body => break Some(document.version),
+            Some(document) if document.body == parts.body => break Some(document.version),
             Some(document) if unknown && document.version == old.version && lost < REPEATS => lost += 1,
             Some(document) if unknown && document.version == old.version => return Err(error.into()),
             _ => return Err(LedgerError::Raced(record.seq)),
         }
     };
-    for part in &old.parts {
+    for part in old.parts.difference(&parts.names) {
         // Left behind it costs a little room, and nothing refers to it.
         if let Err(error) = provider.write_document(&WriteDocument::Delete { name: part.clone() }).await {
             tracing::debug!(%error, %part, "an old part of the ledger stays");
             break;
         }
     }
-    written(version, parts, name, body)
+    written(version, parts, name)
 }
 
-fn written(
-    version: Option<Version>,
-    parts: Vec<(DocumentName, Document)>,
-    name: DocumentName,
-    body: String,
-) -> Result<Written, LedgerError> {
+fn written(version: Option<Version>, parts: Parts, name: DocumentName) -> Result<Written, LedgerError> {
+    let Parts { body, names, written: mut documents } = parts;
     let version = named(version, &name)?;
-    let names = parts.iter().map(|(name, _)| name.clone()).collect();
-    let mut documents: BTreeMap<_, _> = parts.into_iter().collect();
     documents.insert(name, Document { body, version: version.clone() });
     Ok(Written { document: WrittenDocument { version, parts: names }, documents })
 }
@@ -349,21 +343,35 @@ pub async fn fold_away(
     Ok(written)
 }
 
-/// Writes the parts of a record and returns what its own document is to hold, and the parts.
+/// A record whose parts are written.
+struct Parts {
+    /// What its own document is to hold.
+    body: String,
+    /// The names of all of its parts.
+    names: BTreeSet<DocumentName>,
+    /// The parts that were not there already.
+    written: BTreeMap<DocumentName, Document>,
+}
+
+/// Writes the parts of a record that are not among `old`, those of the state that it replaces.
 async fn write_parts(
     provider: &dyn Provider,
     record: &Record,
     ledger: &Ledger,
-) -> Result<(String, Vec<(DocumentName, Document)>), LedgerError> {
+    old: &BTreeSet<DocumentName>,
+) -> Result<Parts, LedgerError> {
     let revision = format!("{:08x}", rand::rng().random::<u32>());
     let pins = ledger.pins_before(record.seq);
-    let encoded = format::encode(record, &pins, &revision, provider.capabilities().max_document);
-    let mut parts = Vec::with_capacity(encoded.parts.len());
+    let encoded = format::encode(record, &pins, &revision, old, provider.capabilities().max_document);
+    let mut parts = Parts { body: encoded.head, names: BTreeSet::new(), written: BTreeMap::new() };
     for (name, body) in encoded.parts {
-        let version = write_part(provider, &name, &body).await?;
-        parts.push((name, Document { body, version }));
+        if !old.contains(&name) {
+            let version = write_part(provider, &name, &body).await?;
+            parts.written.insert(name.clone(), Document { body, version });
+        }
+        parts.names.insert(name);
     }
-    Ok((encoded.head, parts))
+    Ok(parts)
 }
 
 /// Writes one part under a name that nothing else has, so that trying again after a lost answer harms nobody.

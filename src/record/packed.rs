@@ -34,34 +34,39 @@ pub(super) struct Cut {
 }
 
 /// Cuts a packed text to documents of at most `max` bytes. `room` says how many bytes the first document has for it
-/// beside the names of so many parts, `name` how a part is called.
+/// beside the names of these parts, `name` what a part is called. Full parts are cut from the front, so that they are
+/// the same again where only the room in the first document is another.
 pub(super) fn cut(
-    mut packed: String,
+    packed: String,
     max: usize,
     room: impl Fn(&[DocumentName]) -> usize,
-    name: impl Fn(usize) -> DocumentName,
+    name: impl Fn(usize, &str) -> DocumentName,
 ) -> Cut {
-    let mut parts = Vec::new();
-    if packed.len() > room(&[]) {
-        // The head takes what fits beside the names of the parts; with names for all of it they are enough.
-        let names: Vec<_> = (0..=packed.len() / max).map(&name).collect();
-        let rest = packed.split_off(room(&names).min(packed.len()));
-        for (n, piece) in rest.as_bytes().chunks(max).enumerate() {
-            // Base64 is ASCII, so a cut never splits a character.
-            parts.push((name(n), String::from_utf8_lossy(piece).into_owned()));
-        }
+    if packed.len() <= room(&[]) {
+        return Cut { head: packed, parts: Vec::new() };
     }
-    Cut { head: packed, parts }
+    // Base64 is ASCII, so a cut never splits a character.
+    let pieces = packed.as_bytes().chunks(max).map(|piece| String::from_utf8_lossy(piece).into_owned());
+    let mut parts: Vec<_> = pieces.enumerate().map(|(n, piece)| (name(n, &piece), piece)).collect();
+    let last = parts.pop().unwrap_or_else(|| (name(0, ""), String::new()));
+    let names: Vec<_> = parts.iter().map(|(name, _)| name.clone()).collect();
+    if last.1.len() <= room(&names) {
+        return Cut { head: last.1, parts };
+    }
+    parts.push(last);
+    Cut { head: String::new(), parts }
 }
 
 /// Puts a packed text together again.
 pub(super) fn join(
-    mut head: String,
+    head: &str,
     parts: &[DocumentName],
     part: impl Fn(&DocumentName) -> Option<String>,
 ) -> Result<String, Corrupt> {
+    let mut packed = String::new();
     for name in parts {
-        head.push_str(&part(name).ok_or_else(|| Corrupt::MissingPart(name.clone()))?);
+        packed.push_str(&part(name).ok_or_else(|| Corrupt::MissingPart(name.clone()))?);
     }
-    Ok(head)
+    packed.push_str(head);
+    Ok(packed)
 }
