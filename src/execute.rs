@@ -269,7 +269,7 @@ pub async fn preflight(providers: &BTreeMap<TargetName, Arc<dyn Provider>>, plan
         let copied = target.copies.iter().any(|(_, content)| content.value.is_secret());
         let encrypt = copied || target.steps.iter().any(Step::encrypts);
         let provider = providers.get(name)?;
-        Some(async move { (name, provider.preflight(Needs { encrypt }).await.err()) })
+        Some(async move { (name, provider.preflight(Needs { encrypt, ..Needs::default() }).await.err()) })
     });
     let failed = join_all(checks).await.into_iter().filter_map(|(name, error)| Some((name, error?)));
     failed.map(|(name, error)| failure(name, "check the target before writing", error)).collect()

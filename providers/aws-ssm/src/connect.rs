@@ -90,7 +90,7 @@ pub async fn connect(config: &Config, options: Options) -> Result<Ssm> {
 }
 
 fn capabilities(config: &Config, client: &Client, settle: Duration) -> Capabilities {
-    let rates = client.budget().map(|budget| Rates { reads: budget.get, writes: budget.put });
+    let rates = client.budget().map(|budget| Rates { reads: budget.get, writes: budget.put, hourly: None });
     Capabilities {
         provider: "aws-ssm",
         serving: if config.label().is_some() { Serving::Apart } else { Serving::AtOnce },

@@ -97,7 +97,11 @@ async fn keeps_them_where_a_label_is_served_and_reads_lag() {
 async fn its_counts_are_the_stores_counts() {
     let setup = Emulated::start(Duration::ZERO, Serve::Latest).await;
     let arena = setup.open("counts").await.unwrap();
-    arena.provider.preflight(repin_provider::Needs { encrypt: true }).await.unwrap();
+    arena
+        .provider
+        .preflight(repin_provider::Needs { encrypt: true, ..repin_provider::Needs::default() })
+        .await
+        .unwrap();
     let counted: u64 = arena.provider.requests().values().sum();
     assert_eq!(counted, 2);
     let mut theirs: Vec<String> = setup.emulator.counters().calls().iter().map(|call| call.operation.clone()).collect();

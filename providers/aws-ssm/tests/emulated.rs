@@ -101,8 +101,8 @@ async fn a_moved_clock_locks_nobody_out() {
 async fn a_key_that_does_not_exist_is_named() {
     let emulator = emulator(|_| {}).await;
     let target = target(&emulator, |config| config.kms_key = Some("alias/nothing".into())).await;
-    target.preflight(Needs { encrypt: false }).await.unwrap();
-    let error = target.preflight(Needs { encrypt: true }).await.unwrap_err();
+    target.preflight(Needs { encrypt: false, ..Needs::default() }).await.unwrap();
+    let error = target.preflight(Needs { encrypt: true, ..Needs::default() }).await.unwrap_err();
     assert_eq!((error.kind, error.retry), (ErrorKind::KeyUnusable, Retry::Permanent), "{error}");
     assert!(error.message.contains("alias/nothing") && error.hint.is_some(), "{error}");
 }
@@ -113,10 +113,10 @@ async fn a_key_that_is_disabled_under_a_daemon_is_noticed() {
     let target = target(&emulator, |_| {}).await;
     let wanted = key("api-key");
     let secret = |value: &str| Value::Secret(Secret::new(value.into()));
-    target.preflight(Needs { encrypt: true }).await.unwrap();
+    target.preflight(Needs { encrypt: true, ..Needs::default() }).await.unwrap();
     target.apply(&write_value(&wanted, secret("one"), Put::Create)).await.unwrap();
     disable(&emulator).await;
-    let error = target.preflight(Needs { encrypt: true }).await.unwrap_err();
+    let error = target.preflight(Needs { encrypt: true, ..Needs::default() }).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::KeyUnusable, "{error}");
     assert!(error.message.contains("Disabled"), "{error}");
     let replace = Put::Replace(Version::new("1", None));

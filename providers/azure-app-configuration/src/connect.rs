@@ -98,7 +98,7 @@ fn capabilities(config: &Config, options: &Options, loopback: bool) -> Result<Ca
         versions_kept_for: Some(retention),
         parallel_writes: 8,
         // The Standard tier's documented throughput for one replica (subscription limits, 2026-08-04).
-        rates: (!loopback).then_some(Rates { reads: 300.0, writes: 60.0 }),
+        rates: (!loopback).then_some(Rates { reads: 300.0, writes: 60.0, hourly: None }),
         // A lost write lands within its attempt or never, and our sync token makes the next read see it.
         settle: options.attempt_timeout,
     })

@@ -47,17 +47,67 @@ pub struct Capabilities {
     pub versions_kept_for: Option<Duration>,
     /// How many writes may run at once.
     pub parallel_writes: usize,
-    /// The documented quotas, for the forecast of a pass; `None` on loopback.
+    /// What requests are kept to as far as it is known without asking, for the forecast of a pass; `None` where the store
+    /// has no quota. [`Provider::pace`](crate::Provider::pace) tells what is known since.
     pub rates: Option<Rates>,
     /// How long after a lost answer a write may still land: the attempt timeout and the store's read lag.
     pub settle: Duration,
 }
 
-/// Requests a second that the store allows.
+/// Requests that are let through: the store's quota times our share of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rates {
     /// Reads a second.
     pub reads: f64,
     /// Writes a second.
     pub writes: f64,
+    /// Requests an hour, reads and writes together; `None` where the store does not count by the hour.
+    pub hourly: Option<f64>,
+}
+
+impl Rates {
+    /// Returns how many seconds so many requests take at the least. A quota by the hour is taken as untouched so far.
+    pub fn seconds(&self, reads: u64, writes: u64) -> f64 {
+        let all = (reads + writes) as f64;
+        let beyond = self.hourly.map_or(0.0, |hourly| (all - hourly).max(0.0) / hourly * 3600.0);
+        (reads as f64 / self.reads).max(writes as f64 / self.writes).max(beyond)
+    }
+
+    /// Returns how far apart two passes of so many requests each have to begin, in seconds, if they go on for ever.
+    pub fn apart(&self, reads: u64, writes: u64) -> f64 {
+        let hour = self.hourly.map_or(0.0, |hourly| (reads + writes) as f64 / hourly * 3600.0);
+        self.seconds(reads, writes).max(hour)
+    }
+}
+
+/// How requests are let through right now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// What is allowed.
+    pub allowed: Rates,
+    /// Reads a second now: less than is allowed after throttles.
+    pub reads: f64,
+    /// Writes a second now.
+    pub writes: f64,
+    /// Requests that wait for their turn, of all targets of this process that share the quota.
+    pub waiting: usize,
+    /// For how long the store still asks to be left alone.
+    pub held: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tightest_quota_says_how_long_it_takes() {
+        let rates = Rates { reads: 40.0, writes: 3.0, hourly: None };
+        assert_eq!(rates.seconds(1000, 3), 25.0);
+        assert_eq!(rates.seconds(10, 300), 100.0);
+        assert_eq!(rates.apart(1000, 3), 25.0);
+        let counted = Rates { reads: 300.0, writes: 60.0, hourly: Some(600.0) };
+        assert_eq!(counted.seconds(300, 0), 1.0, "an hour's worth may go at once");
+        assert_eq!(counted.seconds(600, 600), 3600.0);
+        assert_eq!(counted.apart(100, 0), 600.0, "but not every minute");
+    }
 }

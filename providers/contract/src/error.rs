@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use crate::Key;
 
@@ -67,6 +68,8 @@ pub struct Error {
     pub message: String,
     /// What to do about it, as a sentence.
     pub hint: Option<String>,
+    /// How long the store asks to be left alone, where it says so.
+    pub retry_after: Option<Duration>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -88,6 +91,7 @@ impl Error {
             key: None,
             message: message.into(),
             hint: None,
+            retry_after: None,
             source: None,
         }
     }
@@ -117,6 +121,13 @@ impl Error {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says how long the store asks to be left alone.
+    #[must_use]
+    pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
+        self.retry_after = Some(retry_after);
         self
     }
 

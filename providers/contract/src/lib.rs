@@ -10,10 +10,12 @@
 //!           ── documents (the ledger) ──▶
 //! ```
 
+mod bucket;
 mod capabilities;
 mod document;
 mod error;
 mod item;
+pub mod limit;
 mod name;
 mod provider;
 mod value;
@@ -23,7 +25,7 @@ mod write;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-pub use capabilities::{Capabilities, Rates, Serving};
+pub use capabilities::{Capabilities, Pace, Rates, Serving};
 pub use document::{Document, DocumentName, Documents, ReadDocuments, WriteDocument};
 pub use error::{Error, ErrorKind, Outcome, Result, Retry};
 pub use item::{Frozen, Item, Observation, Observe, ReadValue, Reference, Resume, Revision, Seen, View};

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::item::ReadValue;
 use crate::{
-    Applied, Capabilities, DocumentName, Documents, Frozen, Key, Observation, Observe, Place, ReadDocuments, Result,
-    Revision, Secret, Version, Write, WriteDocument,
+    Applied, Capabilities, DocumentName, Documents, Frozen, Key, Observation, Observe, Pace, Place, ReadDocuments,
+    Result, Revision, Secret, Version, Write, WriteDocument,
 };
 
 /// Requests that left the process, by the store's name of the operation, counted per attempt.
@@ -24,6 +24,8 @@ pub type AnswerCounts = BTreeMap<String, BTreeMap<Option<u16>, u64>>;
 pub struct Needs {
     /// Whether any write encrypts.
     pub encrypt: bool,
+    /// How many writes there are.
+    pub writes: u64,
 }
 
 /// Who we are to the store.
@@ -46,8 +48,8 @@ pub struct ReadRequest {
 
 /// One store, seen from one target.
 ///
-/// Every method is required: conveniences that default here would drift from what implementations do. Wrappers wrap
-/// everything. No method retries a write whose outcome is unknown.
+/// Every method that a store must have is required: conveniences that default here would drift from what implementations
+/// do. Wrappers wrap everything. No method retries a write whose outcome is unknown.
 #[async_trait]
 pub trait Provider: fmt::Debug + Send + Sync {
     /// Returns the target's place.
@@ -153,4 +155,14 @@ pub trait Provider: fmt::Debug + Send + Sync {
 
     /// Returns what came back for it so far.
     fn answers(&self) -> AnswerCounts;
+
+    /// Returns which of the requests the store answered by asking for fewer. None for a store that never does.
+    fn throttles(&self) -> RequestCounts {
+        RequestCounts::new()
+    }
+
+    /// Returns how requests are let through right now; `None` where nothing limits them.
+    fn pace(&self) -> Option<Pace> {
+        None
+    }
 }

@@ -307,7 +307,7 @@ async fn an_unusable_key_is_named_with_its_state_and_the_mend() {
         "KeySpec": "SYMMETRIC_DEFAULT" } });
     let script = Script::new([caller("111122223333"), ok(state)]);
     let target = script.target().await;
-    let error = target.preflight(Needs { encrypt: true }).await.unwrap_err();
+    let error = target.preflight(Needs { encrypt: true, ..Needs::default() }).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::KeyUnusable);
     assert!(error.message.contains("alias/ai-config") && error.message.contains("PendingDeletion"), "{error}");
 }
@@ -330,7 +330,7 @@ async fn the_account_is_compared_once_and_the_key_each_time() {
     let script = Script::new([caller("111122223333"), enabled(), enabled()]);
     let target = script.target().await;
     for _ in 0..2 {
-        let identity = target.preflight(Needs { encrypt: true }).await.unwrap();
+        let identity = target.preflight(Needs { encrypt: true, ..Needs::default() }).await.unwrap();
         assert_eq!(identity.principal.as_deref(), Some("arn:aws:iam::111122223333:user/ana"));
     }
     assert_eq!(target.requests()["GetCallerIdentity"], 1);

@@ -41,8 +41,8 @@ async fn place_is_shared_by_hosts(arena: Arc<Arena>) -> Checked {
 
 async fn preflight_names_who_we_are(arena: Arc<Arena>) -> Checked {
     let encrypt = arena.provider.capabilities().secrets;
-    let ours = arena.provider.preflight(Needs { encrypt }).await?;
-    let theirs = arena.peer.preflight(Needs { encrypt }).await?;
+    let ours = arena.provider.preflight(Needs { encrypt, ..Needs::default() }).await?;
+    let theirs = arena.peer.preflight(Needs { encrypt, ..Needs::default() }).await?;
     ensure!(ours.account == theirs.account, "two hosts disagree about the account: {ours:?}, {theirs:?}");
     Ok(())
 }
