@@ -11,17 +11,19 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ssm::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_ssm::config::timeout::TimeoutConfig;
 use aws_sdk_ssm::types::Parameter;
+use repin_provider::limit::Share;
 use repin_provider::{Error, ErrorKind, Key, Result};
 use url::{Host, Url};
 
 use crate::Options;
-use crate::config::{Config, Rates};
+use crate::config::Config;
 use crate::convert::BATCH;
 use crate::count::{Counts, StoreClock};
 use crate::credentials::AssumedRole;
 use crate::error::Call;
-use crate::pace::{Budget, Category, Pace};
-use crate::retry::Classifier;
+use crate::pace::{Category, Pace};
+use crate::retry::Writes;
+use crate::throttle::Throttled;
 use crate::transport::{self, Reach};
 
 /// How long to wait for a connection.
@@ -33,9 +35,6 @@ const READ_ATTEMPTS: u32 = 3;
 const WRITE_ATTEMPTS: u32 = 6;
 /// The longest wait between attempts.
 const BACKOFF: Duration = Duration::from_secs(20);
-/// Documented quotas at the default throughput setting, in requests a second. The one for tags is not published; a
-/// guess, which a throttle lowers.
-const QUOTA: Budget = Budget { get: 40.0, put: 3.0, delete: 3.0, tags: 5.0 };
 
 /// What speaks to the three services, and what watches it.
 pub(crate) struct Client {
@@ -47,7 +46,6 @@ pub(crate) struct Client {
     sts: aws_sdk_sts::Client,
     counts: Counts,
     pace: Option<Arc<Pace>>,
-    budget: Option<Budget>,
     endpoints: Endpoints,
     loopback: bool,
 }
@@ -95,17 +93,15 @@ impl Client {
                 base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
             }
         };
-        let budget = budget(config, loopback)?;
-        let place = format!("{}/{} {}", config.account, config.region, endpoints.ssm);
-        let pace = budget.map(|budget| Pace::shared(&place, budget));
+        let pace = pace(config, options.share, loopback, &endpoints.ssm)?;
+        let throttled = Throttled { counts: counts.clone(), pace: pace.clone() };
         Ok(Self {
-            reads: ssm_reads(&shared, &counts, config, pace.clone()),
-            writes: ssm_writes(&shared, &counts, config, options, pace.clone()),
-            kms: kms_client(&shared, &counts),
+            reads: ssm_reads(&shared, &throttled, config),
+            writes: ssm_writes(&shared, &throttled, config, options),
+            kms: kms_client(&shared, &throttled),
             sts: sts_client(&shared, &counts),
             pace,
             counts,
-            budget,
             endpoints,
             loopback,
         })
@@ -121,9 +117,9 @@ impl Client {
         self.loopback
     }
 
-    /// Returns the rates that requests keep to, if any.
-    pub(crate) fn budget(&self) -> Option<Budget> {
-        self.budget
+    /// Returns what requests are kept to, if anything.
+    pub(crate) fn pace(&self) -> Option<&Pace> {
+        self.pace.as_deref()
     }
 
     /// Returns the counters.
@@ -196,7 +192,7 @@ impl Client {
         let mut pages = Pages::default();
         let mut found = Vec::new();
         loop {
-            self.turn(Category::Get).await;
+            self.turn(Category::Path).await;
             let page = self
                 .reads
                 .get_parameters_by_path()
@@ -295,34 +291,28 @@ fn partition(config: &Config, kind: &str) -> RetryPartition {
     RetryPartition::custom(format!("{}-{}-{kind}", config.account, config.region)).token_bucket(bucket).build()
 }
 
-type MaybePace = Option<Arc<Pace>>;
-
-fn ssm_reads(shared: &SdkConfig, counts: &Counts, config: &Config, pace: MaybePace) -> aws_sdk_ssm::Client {
+fn ssm_reads(shared: &SdkConfig, throttled: &Throttled, config: &Config) -> aws_sdk_ssm::Client {
     let builder = aws_sdk_ssm::config::Builder::from(shared)
-        .interceptor(counts.clone())
-        .retry_partition(partition(config, "reads"))
-        .retry_classifier(Classifier::reads(pace));
+        .interceptor(throttled.counts.clone())
+        .interceptor(throttled.clone())
+        .retry_partition(partition(config, "reads"));
     aws_sdk_ssm::Client::from_conf(builder.build())
 }
 
-fn ssm_writes(
-    shared: &SdkConfig,
-    counts: &Counts,
-    config: &Config,
-    options: &Options,
-    pace: MaybePace,
-) -> aws_sdk_ssm::Client {
+fn ssm_writes(shared: &SdkConfig, throttled: &Throttled, config: &Config, options: &Options) -> aws_sdk_ssm::Client {
     let builder = aws_sdk_ssm::config::Builder::from(shared)
-        .interceptor(counts.clone())
+        .interceptor(throttled.counts.clone())
+        .interceptor(throttled.clone())
         .retry_partition(partition(config, "writes"))
         .retry_config(RetryConfig::standard().with_max_attempts(WRITE_ATTEMPTS).with_max_backoff(BACKOFF))
         .timeout_config(timeouts(options.attempt_timeout, WRITE_ATTEMPTS))
-        .retry_classifier(Classifier::writes(pace));
+        .retry_classifier(Writes);
     aws_sdk_ssm::Client::from_conf(builder.build())
 }
 
-fn kms_client(shared: &SdkConfig, counts: &Counts) -> aws_sdk_kms::Client {
-    let builder = aws_sdk_kms::config::Builder::from(shared).interceptor(counts.clone());
+fn kms_client(shared: &SdkConfig, throttled: &Throttled) -> aws_sdk_kms::Client {
+    let builder =
+        aws_sdk_kms::config::Builder::from(shared).interceptor(throttled.counts.clone()).interceptor(throttled.clone());
     aws_sdk_kms::Client::from_conf(builder.build())
 }
 
@@ -331,23 +321,17 @@ fn sts_client(shared: &SdkConfig, counts: &Counts) -> aws_sdk_sts::Client {
     aws_sdk_sts::Client::from_conf(builder.build())
 }
 
-/// Returns the rates to keep to. A store on loopback has no quota unless the file gives it one.
-fn budget(config: &Config, loopback: bool) -> Result<Option<Budget>> {
+/// Takes seats at the limiters of the account and region. A store on loopback has no quota unless the file gives it one.
+fn pace(config: &Config, share: Share, loopback: bool, endpoint: &str) -> Result<Option<Arc<Pace>>> {
     if loopback && config.rates.is_none() {
         return Ok(None);
     }
-    let share = config.rate_share.unwrap_or(1.0);
-    let given = |rate: fn(&Rates) -> Option<f64>| config.rates.as_ref().and_then(rate);
-    let of = |given: Option<f64>, quota: f64| match given.unwrap_or(quota) * share {
-        rate if rate.is_finite() && rate > 0.0 => Ok(rate),
-        rate => Err(refused(format!("rates and rate_share give {rate} requests a second"))),
-    };
-    Ok(Some(Budget {
-        get: of(given(|rates| rates.get), QUOTA.get)?,
-        put: of(given(|rates| rates.put), QUOTA.put)?,
-        delete: of(given(|rates| rates.delete), QUOTA.delete)?,
-        tags: of(None, QUOTA.tags)?,
-    }))
+    let share = config.rate_share.map_or(share, Share::all);
+    if !Pace::is_positive(config.rates.as_ref(), share) {
+        return Err(refused("rates and rate_share let nothing through: each must be above 0"));
+    }
+    let place = format!("aws-ssm {}/{} {endpoint}", config.account, config.region);
+    Ok(Some(Pace::join(&place, config.rates, share)))
 }
 
 /// Tells whether a URL leads to this machine.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use repin_provider::{Capabilities, Key, Owner, Place, Rates, Result, Secret, Serving};
+use repin_provider::limit::Share;
+use repin_provider::{Capabilities, Key, Owner, Place, Result, Secret, Serving};
 
 use crate::client::Client;
 use crate::config::Config;
@@ -35,6 +36,8 @@ pub struct Options {
     pub attempt_timeout: Duration,
     /// How long reads may lag behind writes. Left out, 10 s, and nothing on loopback.
     pub read_lag: Option<Duration>,
+    /// The part of the account's quotas to keep to where the file does not say. All of them by default.
+    pub share: Share,
     /// An HTTP client to share between targets; see [`http_client`](crate::http_client). Left out, one is made.
     pub http_client: Option<SharedHttpClient>,
 }
@@ -48,6 +51,7 @@ impl Options {
             credentials: None,
             attempt_timeout: ATTEMPT,
             read_lag: None,
+            share: Share::WHOLE,
             http_client: None,
         }
     }
@@ -90,7 +94,7 @@ pub async fn connect(config: &Config, options: Options) -> Result<Ssm> {
 }
 
 fn capabilities(config: &Config, client: &Client, settle: Duration) -> Capabilities {
-    let rates = client.budget().map(|budget| Rates { reads: budget.get, writes: budget.put, hourly: None });
+    let rates = client.pace().map(|pace| pace.standing().allowed);
     Capabilities {
         provider: "aws-ssm",
         serving: if config.label().is_some() { Serving::Apart } else { Serving::AtOnce },
@@ -105,10 +109,16 @@ fn capabilities(config: &Config, client: &Client, settle: Duration) -> Capabilit
         max_document: MAX_DOCUMENT,
         versions_kept: Some(VERSIONS),
         versions_kept_for: None,
-        parallel_writes: if rates.is_some() { 3 } else { 8 },
+        parallel_writes: rates.map_or(8, |rates| parallel(rates.writes)),
         rates,
         settle,
     }
+}
+
+/// Returns how many writes at once keep up with a rate where each takes up to a third of a second.
+fn parallel(rate: f64) -> usize {
+    let enough = (3..=16).find(|writes| f64::from(*writes) >= rate / 3.0 + 1.0);
+    enough.unwrap_or(16) as usize
 }
 
 impl Ssm {

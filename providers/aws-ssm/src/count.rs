@@ -1,4 +1,4 @@
-//! Interceptors: what left the process, what was throttled, and the store's clock.
+//! Interceptors: what left the process, what came back, and the store's clock.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +26,7 @@ pub(crate) struct Counts(Arc<Mutex<Counted>>);
 struct Counted {
     requests: RequestCounts,
     answers: AnswerCounts,
+    throttles: RequestCounts,
 }
 
 impl Counts {
@@ -37,6 +38,16 @@ impl Counts {
     /// Returns what came back so far.
     pub(crate) fn answers(&self) -> AnswerCounts {
         self.lock().answers.clone()
+    }
+
+    /// Returns what was throttled so far.
+    pub(crate) fn throttles(&self) -> RequestCounts {
+        self.lock().throttles.clone()
+    }
+
+    /// Counts an attempt that was throttled.
+    pub(crate) fn throttled(&self, operation: &str) {
+        *self.lock().throttles.entry(operation.to_owned()).or_default() += 1;
     }
 
     fn lock(&self) -> MutexGuard<'_, Counted> {

@@ -21,6 +21,7 @@ mod preflight;
 mod provider;
 mod retry;
 mod tags;
+mod throttle;
 mod transport;
 
 pub use audit::{audit, audit_count, audit_settings};

@@ -1,4 +1,4 @@
-//! What is checked before the first write: whose credentials these are, and whether the key works.
+//! What is checked before the first write: whose credentials these are, whether the key works, how fast it may go.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,9 +9,13 @@ use tokio::time::Instant;
 
 use crate::Ssm;
 use crate::error::Call;
+use crate::pace::Category;
 
 /// How long an identity is believed. Credentials may be replaced under a running daemon.
 const BELIEVED: Duration = Duration::from_secs(300);
+
+/// The setting that raises the quotas of an account in a region.
+const THROUGHPUT: &str = "/ssm/parameter-store/high-throughput-enabled";
 
 /// The identity that was last confirmed.
 #[derive(Debug, Default)]
@@ -38,7 +42,29 @@ impl Ssm {
         if needs.encrypt {
             self.check_key().await?;
         }
+        if let Some(pace) = self.client.pace().filter(|pace| pace.asks_for_setting(needs.writes)) {
+            pace.learn_setting(self.throughput_setting().await);
+        }
         Ok(identity)
+    }
+
+    /// Asks whether the account has high throughput. Without the right to ask it counts as not; `None` where there was
+    /// no answer, which is no reason not to write.
+    async fn throughput_setting(&self) -> Option<bool> {
+        self.client.turn(Category::Tags).await;
+        let call = self.client.call("GetServiceSetting", None, THROUGHPUT);
+        let answer = self.client.reads().get_service_setting().setting_id(THROUGHPUT).send().await;
+        match answer.map_err(|error| call.failed(error)) {
+            Ok(answer) => {
+                let value = answer.service_setting.and_then(|setting| setting.setting_value);
+                tracing::debug!(value, "the account's throughput setting");
+                Some(value.as_deref() == Some("true"))
+            }
+            Err(error) => {
+                tracing::info!(%error, "writing at the default rate, since the throughput setting cannot be read");
+                (error.kind == ErrorKind::Denied).then_some(false)
+            }
+        }
     }
 
     async fn confirm_identity(&self) -> Result<Identity> {

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use repin_provider::{
     AnswerCounts, Applied, Capabilities, DocumentName, Documents, Error, ErrorKind, Frozen, Identity, Key, Needs,
-    Observation, Observe, Place, Provider, ReadDocuments, ReadRequest, ReadValue, RequestCounts, Result, Revision,
-    Secret, Version, Write, WriteDocument,
+    Observation, Observe, Pace, Place, Provider, ReadDocuments, ReadRequest, ReadValue, RequestCounts, Result,
+    Revision, Secret, Version, Write, WriteDocument,
 };
 
 use crate::Ssm;
@@ -85,6 +85,14 @@ impl Provider for Ssm {
 
     fn requests(&self) -> RequestCounts {
         self.client.counts().snapshot()
+    }
+
+    fn throttles(&self) -> RequestCounts {
+        self.client.counts().throttles()
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        self.client.pace().map(|pace| pace.standing())
     }
 
     fn answers(&self) -> AnswerCounts {

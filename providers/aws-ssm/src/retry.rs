@@ -5,26 +5,26 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_kms::operation::describe_key::DescribeKeyError;
 use aws_sdk_ssm::operation::add_tags_to_resource::AddTagsToResourceError;
 use aws_sdk_ssm::operation::delete_parameter::DeleteParameterError;
 use aws_sdk_ssm::operation::get_parameter_history::GetParameterHistoryError;
 use aws_sdk_ssm::operation::get_parameters::GetParametersError;
 use aws_sdk_ssm::operation::get_parameters_by_path::GetParametersByPathError;
+use aws_sdk_ssm::operation::get_service_setting::GetServiceSettingError;
 use aws_sdk_ssm::operation::label_parameter_version::LabelParameterVersionError;
 use aws_sdk_ssm::operation::list_tags_for_resource::ListTagsForResourceError;
 use aws_sdk_ssm::operation::put_parameter::PutParameterError;
 use aws_sdk_ssm::operation::remove_tags_from_resource::RemoveTagsFromResourceError;
 use aws_sdk_ssm::operation::unlabel_parameter_version::UnlabelParameterVersionError;
+use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityError;
 use aws_smithy_runtime_api::client::interceptors::context::{Error, InterceptorContext};
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::ErrorKind;
 use rand::RngExt;
-
-use crate::pace::{Category, Pace};
 
 /// The codes with which AWS services ask for fewer requests.
 const THROTTLES: [&str; 10] = [
@@ -64,26 +64,11 @@ fn is_clock_skew(code: &str) -> bool {
     )
 }
 
-/// Lets the SDK repeat a write only after a definitive refusal, and tells the pacing of every throttle it sees.
+/// Lets the SDK repeat a write only after a definitive refusal.
 #[derive(Debug)]
-pub(crate) struct Classifier {
-    writes: bool,
-    pace: Option<Arc<Pace>>,
-}
+pub(crate) struct Writes;
 
-impl Classifier {
-    /// For requests that may be repeated: leaves the decision to the SDK.
-    pub(crate) fn reads(pace: Option<Arc<Pace>>) -> Self {
-        Self { writes: false, pace }
-    }
-
-    /// For requests that may not.
-    pub(crate) fn writes(pace: Option<Arc<Pace>>) -> Self {
-        Self { writes: true, pace }
-    }
-}
-
-impl ClassifyRetry for Classifier {
+impl ClassifyRetry for Writes {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         self.classify_retry_v2(context, &RetryAction::NoActionIndicated)
     }
@@ -94,17 +79,9 @@ impl ClassifyRetry for Classifier {
             Some(Err(failure)) => failure,
         };
         let answer = failure.as_operation_error().and_then(code_of);
-        if let (Some((category, code)), Some(pace)) = (answer, &self.pace)
-            && is_throttle(code)
-        {
-            pace.throttled(category);
-        }
-        if !self.writes {
-            return RetryAction::NoActionIndicated;
-        }
         // A code in a 5xx is no promise that nothing was done.
         let refused = context.response().is_some_and(|response| response.status().is_client_error());
-        let code = answer.map(|(_, code)| code).filter(|_| refused);
+        let code = answer.filter(|_| refused);
         if previous.should_retry() && code.is_some_and(is_clock_skew) {
             return RetryAction::NoActionIndicated;
         }
@@ -138,23 +115,21 @@ fn spread() -> f64 {
     rand::rng().random_range(0.0..1.0)
 }
 
-/// Returns the code of a service's answer, and the quota that the request counted against.
-fn code_of(error: &Error) -> Option<(Category, &str)> {
-    let put = code_as::<PutParameterError>(error)
-        .or_else(|| code_as::<GetParameterHistoryError>(error))
+/// Returns the code of a service's answer.
+pub(crate) fn code_of(error: &Error) -> Option<&str> {
+    code_as::<PutParameterError>(error)
+        .or_else(|| code_as::<GetParametersError>(error))
+        .or_else(|| code_as::<GetParametersByPathError>(error))
         .or_else(|| code_as::<LabelParameterVersionError>(error))
-        .or_else(|| code_as::<UnlabelParameterVersionError>(error));
-    let get = || code_as::<GetParametersError>(error).or_else(|| code_as::<GetParametersByPathError>(error));
-    let delete = || code_as::<DeleteParameterError>(error);
-    let tags = || {
-        code_as::<ListTagsForResourceError>(error)
-            .or_else(|| code_as::<AddTagsToResourceError>(error))
-            .or_else(|| code_as::<RemoveTagsFromResourceError>(error))
-    };
-    put.map(|code| (Category::Put, code))
-        .or_else(|| get().map(|code| (Category::Get, code)))
-        .or_else(|| delete().map(|code| (Category::Delete, code)))
-        .or_else(|| tags().map(|code| (Category::Tags, code)))
+        .or_else(|| code_as::<UnlabelParameterVersionError>(error))
+        .or_else(|| code_as::<GetParameterHistoryError>(error))
+        .or_else(|| code_as::<DeleteParameterError>(error))
+        .or_else(|| code_as::<ListTagsForResourceError>(error))
+        .or_else(|| code_as::<AddTagsToResourceError>(error))
+        .or_else(|| code_as::<RemoveTagsFromResourceError>(error))
+        .or_else(|| code_as::<GetServiceSettingError>(error))
+        .or_else(|| code_as::<DescribeKeyError>(error))
+        .or_else(|| code_as::<GetCallerIdentityError>(error))
 }
 
 fn code_as<E>(error: &Error) -> Option<&str>
@@ -184,37 +159,22 @@ mod tests {
     }
 
     /// What a classifier says of a put that was answered with a status and a code.
-    fn verdict(classifier: &Classifier, status: u16, code: &str, previous: &RetryAction) -> RetryAction {
+    fn verdict(status: u16, code: &str, previous: &RetryAction) -> RetryAction {
         let error = PutParameterError::generic(ErrorMetadata::builder().code(code).build());
         let mut context = InterceptorContext::new(Input::doesnt_matter());
         context.set_response(HttpResponse::new(status.try_into().unwrap(), SdkBody::empty()));
         context.set_output_or_error(Err(OrchestratorError::operation(Error::erase(error))));
-        classifier.classify_retry_v2(&context, previous)
+        Writes.classify_retry_v2(&context, previous)
     }
 
     #[test]
     fn a_wrong_clock_may_be_corrected() {
-        let writes = Classifier::writes(None);
         let (corrected, none) = (RetryAction::server_error(), RetryAction::NoActionIndicated);
         let code = "InvalidSignatureException";
-        assert_eq!(verdict(&writes, 400, code, &corrected), RetryAction::NoActionIndicated);
-        assert_eq!(verdict(&writes, 400, code, &none), RetryAction::RetryForbidden, "the clocks agree");
-        assert_eq!(verdict(&writes, 500, code, &corrected), RetryAction::RetryForbidden, "not turned away at the door");
-        assert_eq!(verdict(&writes, 400, "ValidationException", &corrected), RetryAction::RetryForbidden);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn every_throttle_slows_the_pace() {
-        let budget = crate::pace::Budget { get: 40.0, put: 10.0, delete: 3.0, tags: 5.0 };
-        let pace = Pace::shared("retry-test", budget);
-        let reads = Classifier::reads(Some(pace.clone()));
-        let none = RetryAction::NoActionIndicated;
-        assert_eq!(verdict(&reads, 400, "ThrottlingException", &none), none, "the decision is left to the SDK");
-        let start = tokio::time::Instant::now();
-        for _ in 0..11 {
-            pace.wait(Category::Put).await;
-        }
-        assert!(start.elapsed().as_millis() > 1_300, "{:?}", start.elapsed());
+        assert_eq!(verdict(400, code, &corrected), RetryAction::NoActionIndicated);
+        assert_eq!(verdict(400, code, &none), RetryAction::RetryForbidden, "the clocks agree");
+        assert_eq!(verdict(500, code, &corrected), RetryAction::RetryForbidden, "not turned away at the door");
+        assert_eq!(verdict(400, "ValidationException", &corrected), RetryAction::RetryForbidden);
     }
 
     #[test]

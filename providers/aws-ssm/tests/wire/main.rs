@@ -451,7 +451,69 @@ async fn writes_keep_to_the_rates_of_the_file() {
     for _ in 0..7 {
         target.apply(&create(plain())).await.unwrap();
     }
-    assert!(start.elapsed() >= Duration::from_millis(2_990), "{:?}", start.elapsed());
+    assert!(start.elapsed() >= Duration::from_millis(2_970), "{:?}", start.elapsed());
+}
+
+fn setting(value: &str) -> Answer {
+    ok(json!({ "ServiceSetting": { "SettingId": "/ssm/parameter-store/high-throughput-enabled", "SettingValue": value,
+        "Status": "Customized" } }))
+}
+
+/// A target whose writes keep to the documented quota, in an account of its own.
+async fn paced(script: &Script, account: &'static str) -> repin_aws_ssm::Ssm {
+    let settings = move |config: &mut repin_aws_ssm::Config| {
+        config.account = account.into();
+        config.rates = Some(Rates { get: Some(1000.0), put: None, delete: None });
+    };
+    script.target_with(settings, |_| {}).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn much_to_write_is_worth_asking_for_the_throughput_setting() {
+    let account = "121212121212";
+    let script = Script::new([caller(account), setting("true")]);
+    let target = paced(&script, account).await;
+    target.preflight(Needs { writes: 50, ..Needs::default() }).await.unwrap();
+    assert_eq!(target.requests().get("GetServiceSetting"), None, "a small pass costs what it did");
+    assert_eq!(target.pace().unwrap().allowed.writes, 3.0);
+    for _ in 0..2 {
+        target.preflight(Needs { writes: 1000, ..Needs::default() }).await.unwrap();
+        assert_eq!(target.pace().unwrap().allowed.writes, 10.0);
+    }
+    assert_eq!(target.requests()["GetServiceSetting"], 1);
+    assert_eq!(script.sent()[1].body["SettingId"], "/ssm/parameter-store/high-throughput-enabled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_read_the_setting_writes_at_the_default_rate() {
+    let account = "131313131313";
+    let script = Script::new([caller(account), no(400, "AccessDeniedException", "no")]);
+    let target = paced(&script, account).await;
+    for _ in 0..2 {
+        target.preflight(Needs { writes: 1000, ..Needs::default() }).await.unwrap();
+    }
+    assert_eq!(target.pace().unwrap().allowed.writes, 3.0);
+    assert_eq!(target.requests()["GetServiceSetting"], 1, "not asked again within the hour");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttle_is_counted_slows_down_and_its_repetition_takes_a_turn() {
+    let script = Script::new([no(400, "ThrottlingException", "Rate exceeded"), put(1), put(1)]);
+    let settings = |config: &mut repin_aws_ssm::Config| {
+        config.account = "141414141414".into();
+        config.rates = Some(Rates { get: None, put: Some(0.05), delete: None });
+    };
+    let target = script.target_with(settings, |_| {}).await;
+    let start = Instant::now();
+    target.apply(&create(plain())).await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(15), "the SDK repeats it at its own pace: {:?}", start.elapsed());
+    assert_eq!((target.requests()["PutParameter"], target.throttles()["PutParameter"]), (2, 1));
+    let writes = target.pace().unwrap().writes;
+    assert!(writes < 0.05, "{writes}");
+    target.apply(&create(plain())).await.unwrap();
+    // The first turn takes twenty seconds, and the repetition's was taken in arrears, at a lower rate.
+    assert!(start.elapsed() >= Duration::from_secs(40), "{:?}", start.elapsed());
+    assert_eq!(target.throttles()["PutParameter"], 1);
 }
 
 #[tokio::test]
