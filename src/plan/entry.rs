@@ -140,11 +140,11 @@ impl KeyView<'_> {
             (None, Some(_)) => self.forgotten || !self.policy.prune,
             (entry, None) => entry.is_none(),
         };
+        if hold.by_hand || hold.pinned {
+            return !asks_for_served || self.describes_anew();
+        }
         if asks_for_served {
             return false;
-        }
-        if hold.by_hand || hold.pinned {
-            return true;
         }
         match self.entry {
             None => hold.contents.contains(&HeldContent::Absent),
@@ -314,6 +314,12 @@ impl KeyView<'_> {
         let names_something = entry.description.is_some() || entry.tier.is_some() || entry.tags.is_some();
         let released = pin.content.as_ref().is_some_and(|released| content_digest(entry) != *released);
         !self.describes && names_something && released
+    }
+
+    /// Tells whether the entry says something else about the item than what was released.
+    fn describes_anew(&self) -> bool {
+        let released = self.pin.and_then(|pin| pin.content.as_ref());
+        self.entry.zip(released).is_some_and(|(entry, released)| content_digest(entry) != *released)
     }
 
     /// Tells whether the item holds what the entry asks for.

@@ -25,6 +25,11 @@ async fn held_by_hand_and_resumed() {
     insta::assert_snapshot!(without_requests(&again), @r"
     test: unchanged, it is held already.
     ");
+    // What is said about an entry is held as its value is.
+    world.aws_only("  a: { value: one, description: new }\n  b: { value: one, tags: { team: search } }\n");
+    world.reset();
+    assert_eq!(world.json(6, &["reconcile"]).await["held"].as_array().map(Vec::len), Some(2));
+    assert_eq!(world.writes(), 0);
     world.aws_only("  a: { value: two }\n  b: { value: one }\n");
     insta::assert_snapshot!(world.screen(6, &["reconcile"]).await, @r#"
     a stays at release 1 on aws-eu: held since release 1 ("launch"); repin resume a lets the file's changes through
