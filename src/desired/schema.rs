@@ -147,6 +147,8 @@ fn notes() -> Value {
             "revision_retention": {
                 "title": "Retention of revisions", "examples": ["7d", "30d"], "pattern": "^[0-9]+[dh]$",
             },
+            "rates": { "title": "Rates", "examples": [{ "read": 450, "write": 100 }] },
+            "rate_share": { "title": "Share of the quota", "examples": [0.5], "exclusiveMinimum": 0, "maximum": 1 },
         },
         "AssumeRole": {
             "title": "Role to assume",
@@ -158,6 +160,12 @@ fn notes() -> Value {
             "get": { "title": "Reads", "examples": [40], "exclusiveMinimum": 0 },
             "put": { "title": "Writes", "examples": [3], "exclusiveMinimum": 0 },
             "delete": { "title": "Deletes", "examples": [3], "exclusiveMinimum": 0 },
+        },
+        "StoreRates": {
+            "title": "Rates",
+            "read": { "title": "Reads", "examples": [300], "exclusiveMinimum": 0 },
+            "write": { "title": "Writes", "examples": [60], "exclusiveMinimum": 0 },
+            "hourly": { "title": "Requests an hour", "examples": [30_000], "exclusiveMinimum": 0 },
         },
         "Policy": {
             "title": "Policy",

@@ -38,7 +38,7 @@ pub struct Config {
     /// Quotas other than the documented ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rates: Option<Rates>,
-    /// The share of the quota to use, above 0 and up to 1.
+    /// The share of the quota to use, above 0 and up to 1. All of it for a command, half of it for the daemon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_share: Option<f64>,
 }
@@ -78,13 +78,14 @@ pub struct AssumeRole {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
-    /// GetParameter, GetParameters and GetParametersByPath together. 40 by default.
+    /// GetParameter, GetParameters and GetParametersByPath together. 40 by default; 1,000 with high throughput.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub get: Option<f64>,
-    /// PutParameter, labels, DescribeParameters and GetParameterHistory together. 3 by default.
+    /// PutParameter, labels, DescribeParameters and GetParameterHistory together. 3 by default; 10 with high
+    /// throughput.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub put: Option<f64>,
-    /// DeleteParameter and DeleteParameters together. 3 by default.
+    /// DeleteParameter and DeleteParameters together. 3 by default; 5 with high throughput.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delete: Option<f64>,
 }

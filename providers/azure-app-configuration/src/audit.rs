@@ -167,6 +167,11 @@ pub fn audit_settings(config: &Config) -> Vec<(&'static str, Refusal)> {
         "revisions are kept for a number of days or hours",
         "`7d` (Free, Developer) or `30d` (Standard, Premium)",
     );
+    let share_fits = config.rate_share.is_none_or(|share| share > 0.0 && share <= 1.0);
+    check("rate_share", !share_fits, "the share of the quota is above 0 and up to 1", "0.5 leaves half to others");
+    let rates = config.rates.map_or([None; 3], |rates| [rates.read, rates.write, rates.hourly]);
+    let rates_fit = rates.iter().flatten().all(|rate| *rate > 0.0);
+    check("rates", !rates_fit, "a rate is above 0", "leave it out for the Standard tier's");
     found
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use azure_data_app_configuration::{
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::convert::{Kept, timestamp};
 use crate::count::{Counter, attempts};
 use crate::error::Context;
+use crate::pace::Pace;
 
 const GET: &str = "GET /kv/{key}";
 const LIST: &str = "GET /kv";
@@ -28,6 +30,8 @@ pub(crate) struct Store {
     pub(crate) client: AppConfigurationClient,
     pub(crate) counter: Counter,
     pub(crate) context: Context,
+    /// What requests are kept to; `None` where the store has no quota.
+    pub(crate) pace: Option<Arc<Pace>>,
     /// How often to ask whether a snapshot is made; `None` asks when the store says.
     pub(crate) poll: Option<Duration>,
 }

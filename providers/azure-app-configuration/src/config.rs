@@ -33,6 +33,28 @@ pub struct Config {
     /// How long the store keeps superseded revisions, in days or hours: `7d` (default; Free and Developer), `30d`.
     #[serde(default = "default_retention")]
     pub revision_retention: String,
+    /// Quotas other than those of the Standard tier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
+    /// The share of the quota to use, above 0 and up to 1. All of it for a command, half of it for the daemon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_share: Option<f64>,
+}
+
+/// Requests that the store takes, for everybody who uses it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "StoreRates")]
+pub struct Rates {
+    /// Reads a second. 300 by default; Premium takes 450.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<f64>,
+    /// Writes a second. 60 by default; Premium takes 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write: Option<f64>,
+    /// Requests an hour in all. 30,000 by default; Developer takes 6,000, Free 1,000 a day (41).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hourly: Option<f64>,
 }
 
 /// What readers read.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use azure_core::http::{ClientOptions, Transport, Url};
 use azure_data_app_configuration::{AppConfigurationClient, AppConfigurationClientOptions, RetryOptions};
-use repin_provider::{Capabilities, Error, ErrorKind, Owner, Rates, Result, Secret, Serving};
+use repin_provider::limit::Share;
+use repin_provider::{Capabilities, Error, ErrorKind, Owner, Result, Secret, Serving};
 
 use crate::client::Store;
 use crate::convert::parse_retention;
@@ -14,6 +15,7 @@ use crate::credential::{Chain, mend};
 use crate::documents::MAX_DOCUMENT;
 use crate::error::Context;
 use crate::names::Names;
+use crate::pace::{Pace, Paced};
 use crate::{AppConfiguration, Config, CredentialKind, Serve};
 
 /// How often a store on loopback is asked whether a snapshot is made; others say themselves when to ask again.
@@ -33,6 +35,8 @@ pub struct Options {
     pub endpoint_override: Option<String>,
     /// How long one attempt may take until its whole answer is there; 10 s by default.
     pub attempt_timeout: Duration,
+    /// The part of the store's quotas to keep to where the file does not say. All of them by default.
+    pub share: Share,
     /// The api-version to ask for. `2026-04-01` by default, the first that knows descriptions.
     pub api_version: String,
     /// Carries requests instead of HTTP; for tests.
@@ -48,6 +52,7 @@ impl Options {
             connection_string: None,
             endpoint_override: None,
             attempt_timeout: Duration::from_secs(10),
+            share: Share::WHOLE,
             api_version: "2026-04-01".to_owned(),
             transport: None,
         }
@@ -63,18 +68,33 @@ pub fn connect(config: &Config, options: Options) -> Result<AppConfiguration> {
     let endpoint = parse_endpoint(options.endpoint_override.as_deref().unwrap_or(&config.endpoint))?;
     let loopback = is_loopback(&endpoint);
     let counter = Counter::default();
-    let (client, credential) = sign_in(config, &options, &endpoint, &counter)?;
+    let pace = pace(config, options.share, &endpoint, loopback)?;
+    let (client, credential) = sign_in(config, &options, &endpoint, (&counter, pace.clone()))?;
     let context = Context { endpoint: endpoint.origin().ascii_serialization(), credential };
     Ok(AppConfiguration {
         names: Names::new(config, &options.owner, &options.target_id),
-        capabilities: capabilities(config, &options, loopback)?,
+        capabilities: capabilities(config, &options, pace.as_deref())?,
         place: config.place(),
         owner: options.owner,
-        store: Store { client, counter, context, poll: loopback.then_some(LOOPBACK_POLL) },
+        store: Store { client, counter, context, pace, poll: loopback.then_some(LOOPBACK_POLL) },
     })
 }
 
-fn capabilities(config: &Config, options: &Options, loopback: bool) -> Result<Capabilities> {
+/// Takes seats at the limiters of the store. One on loopback has no quota unless the file gives it one.
+fn pace(config: &Config, share: Share, endpoint: &Url, loopback: bool) -> Result<Option<Arc<Pace>>> {
+    if loopback && config.rates.is_none() {
+        return Ok(None);
+    }
+    let share = config.rate_share.map_or(share, Share::all);
+    if !Pace::is_positive(config.rates.as_ref(), share) {
+        return Err(unusable("rates and rate_share let nothing through".to_owned()).with_hint("each must be above 0"));
+    }
+    // Embedded stores lie behind one endpoint, and each is named by the settings.
+    let store = format!("{} at {}", config.endpoint.trim_end_matches('/').to_lowercase(), endpoint.authority());
+    Ok(Some(Arc::new(Pace::join(&store, config.rates.as_ref(), share))))
+}
+
+fn capabilities(config: &Config, options: &Options, pace: Option<&Pace>) -> Result<Capabilities> {
     let retention = parse_retention(&config.revision_retention).ok_or_else(|| {
         unusable(format!("revision_retention {:?} is no duration", config.revision_retention))
             .with_hint("write days or hours: 7d, 36h")
@@ -97,8 +117,7 @@ fn capabilities(config: &Config, options: &Options, loopback: bool) -> Result<Ca
         versions_kept: None,
         versions_kept_for: Some(retention),
         parallel_writes: 8,
-        // The Standard tier's documented throughput for one replica (subscription limits, 2026-08-04).
-        rates: (!loopback).then_some(Rates { reads: 300.0, writes: 60.0, hourly: None }),
+        rates: pace.map(|pace| pace.standing().allowed),
         // A lost write lands within its attempt or never, and our sync token makes the next read see it.
         settle: options.attempt_timeout,
     })
@@ -109,16 +128,16 @@ fn sign_in(
     config: &Config,
     options: &Options,
     endpoint: &Url,
-    counter: &Counter,
+    watched: (&Counter, Option<Arc<Pace>>),
 ) -> Result<(AppConfigurationClient, Option<CredentialKind>)> {
     let kind = config.credential;
+    let client_options = client_options(options, watched);
     let signed =
         matches!(kind, CredentialKind::Auto | CredentialKind::ConnectionString) || options.endpoint_override.is_some();
     match &options.connection_string {
         Some(text) if signed => {
-            let client =
-                AppConfigurationClient::from_connection_string(text.expose(), Some(client_options(options, counter)))
-                    .map_err(|error| unusable(error.to_string()).with_hint(mend(CredentialKind::ConnectionString)))?;
+            let client = AppConfigurationClient::from_connection_string(text.expose(), Some(client_options))
+                .map_err(|error| unusable(error.to_string()).with_hint(mend(CredentialKind::ConnectionString)))?;
             // A connection string names a store of its own; writing to another than the file names must not happen.
             if client.endpoint().origin() != endpoint.origin() {
                 return Err(unusable(format!(
@@ -137,21 +156,23 @@ fn sign_in(
             .with_hint("access tokens travel over https only; on loopback use a connection string")),
         _ => {
             let chain = Chain::new(kind, &|name| std::env::var(name).ok());
-            let client = AppConfigurationClient::new(endpoint.as_str(), chain, Some(client_options(options, counter)))
+            let client = AppConfigurationClient::new(endpoint.as_str(), chain, Some(client_options))
                 .map_err(|error| unusable(error.to_string()))?;
             Ok((client, Some(kind)))
         }
     }
 }
 
-fn client_options(options: &Options, counter: &Counter) -> AppConfigurationClientOptions {
+fn client_options(options: &Options, (counter, pace): (&Counter, Option<Arc<Pace>>)) -> AppConfigurationClientOptions {
+    let retry = RetryOptions { attempt_timeout: options.attempt_timeout, ..RetryOptions::default() };
     let mut client_options = ClientOptions::default();
     client_options.per_try_policies.push(Arc::new(counter.clone()));
     client_options.transport = options.transport.clone();
     AppConfigurationClientOptions {
         api_version: options.api_version.clone(),
         client_options,
-        retry: RetryOptions { attempt_timeout: options.attempt_timeout, ..RetryOptions::default() },
+        per_attempt_policies: vec![Arc::new(Paced { pace, counter: counter.clone(), patience: retry.max_retry_after })],
+        retry,
         ..Default::default()
     }
 }

@@ -35,6 +35,7 @@ pub(crate) struct Counter(Arc<Mutex<Counted>>);
 struct Counted {
     requests: RequestCounts,
     answers: AnswerCounts,
+    throttles: RequestCounts,
 }
 
 impl Counter {
@@ -46,6 +47,16 @@ impl Counter {
     /// Returns what came back so far.
     pub(crate) fn answers(&self) -> AnswerCounts {
         self.lock().answers.clone()
+    }
+
+    /// Returns what was throttled so far.
+    pub(crate) fn throttles(&self) -> RequestCounts {
+        self.lock().throttles.clone()
+    }
+
+    /// Counts an attempt that was throttled.
+    pub(crate) fn throttled(&self, operation: &str) {
+        *self.lock().throttles.entry(operation.to_owned()).or_default() += 1;
     }
 
     fn lock(&self) -> MutexGuard<'_, Counted> {

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use azure_data_app_configuration as appconfig;
+use jiff::Timestamp;
 use repin_provider::{Error, ErrorKind, Key, Outcome};
 
 use crate::CredentialKind;
@@ -33,6 +34,9 @@ impl Context {
         if let Some(key) = key {
             ours = ours.with_key(key);
         }
+        if let Some(delay) = error.retry_after() {
+            ours = ours.with_retry_after(delay);
+        }
         ours.with_source(error)
     }
 
@@ -42,7 +46,9 @@ impl Context {
         let said = said.strip_prefix(error.operation()).map_or(said.as_str(), |rest| rest.trim_start_matches(": "));
         match error.kind() {
             appconfig::ErrorKind::Throttled => match error.retry_after() {
-                Some(delay) => format!("{} asks to wait {}: {said}", self.endpoint, words(delay)),
+                Some(delay) => {
+                    format!("{} asks to wait {}{}: {said}", self.endpoint, words(delay), until(delay, Timestamp::now()))
+                }
                 None => format!("{} asks for fewer requests: {said}", self.endpoint),
             },
             appconfig::ErrorKind::Credential => format!("{said} for {}{}", self.endpoint, causes(error)),
@@ -139,6 +145,15 @@ fn causes(error: &appconfig::Error) -> String {
     texts.iter().map(|text| format!(": {text}")).collect()
 }
 
+/// Says when a wait ends, where it is long enough to come back later.
+fn until(delay: Duration, now: Timestamp) -> String {
+    const LONG: Duration = Duration::from_secs(60);
+    match now.checked_add(delay) {
+        Ok(end) if delay >= LONG => format!(", until {}", end.strftime("%Y-%m-%d %H:%MZ")),
+        _ => String::new(),
+    }
+}
+
 /// Says a duration as people do: `500 ms`, `45 s`, `2 h 5 min`.
 fn words(delay: Duration) -> String {
     let seconds = delay.as_secs();
@@ -155,6 +170,14 @@ fn words(delay: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_waits_say_when_they_end() {
+        let now = "2026-11-22T23:30:59Z".parse().unwrap();
+        assert_eq!(until(Duration::from_secs(3600), now), ", until 2026-11-23 00:30Z");
+        assert_eq!(until(Duration::from_secs(59), now), "");
+        assert_eq!(until(Duration::MAX, now), "");
+    }
 
     #[test]
     fn delays_are_said_in_words() {

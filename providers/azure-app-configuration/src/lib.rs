@@ -14,14 +14,15 @@ mod error;
 mod history;
 mod names;
 mod observe;
+mod pace;
 mod served;
 mod snapshot;
 
 use async_trait::async_trait;
 use repin_provider::{
     AnswerCounts, Applied, Capabilities, DocumentName, Documents, Frozen, Identity, Key, Needs, Observation, Observe,
-    Owner, Place, Provider, ReadDocuments, ReadRequest, ReadValue, RequestCounts, Result, Revision, Secret, Version,
-    Write, WriteDocument,
+    Owner, Pace, Place, Provider, ReadDocuments, ReadRequest, ReadValue, RequestCounts, Result, Revision, Secret,
+    Version, Write, WriteDocument,
 };
 
 pub use audit::{audit, audit_settings, audit_total, size};
@@ -112,6 +113,14 @@ impl Provider for AppConfiguration {
 
     fn requests(&self) -> RequestCounts {
         self.store.counter.snapshot()
+    }
+
+    fn throttles(&self) -> RequestCounts {
+        self.store.counter.throttles()
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        self.store.pace.as_ref().map(|pace| pace.standing())
     }
 
     fn answers(&self) -> AnswerCounts {

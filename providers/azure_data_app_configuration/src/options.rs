@@ -1,7 +1,9 @@
 //! Options of the client and of its methods.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use azure_core::http::policies::Policy;
 use azure_core::http::{ClientMethodOptions, ClientOptions};
 use azure_core::time::OffsetDateTime;
 
@@ -26,6 +28,9 @@ pub struct AppConfigurationClientOptions {
     /// A policy in `per_try_policies` sees every attempt as it leaves, signed and with its sync token; the name of the
     /// call is in its context as [`Operation`](crate::Operation).
     pub client_options: ClientOptions,
+    /// Policies that each attempt passes before it is signed and before the time that it may take begins: what may wait,
+    /// such as for a limit of the caller's own, does so here.
+    pub per_attempt_policies: Vec<Arc<dyn Policy>>,
     /// When an attempt is repeated, how long is waited, and how long one attempt may take.
     pub retry: RetryOptions,
     /// The audience of access tokens, such as `https://appconfig.azure.com`; `None` derives it from the endpoint.
@@ -40,6 +45,7 @@ impl Default for AppConfigurationClientOptions {
         Self {
             api_version: DEFAULT_API_VERSION.to_owned(),
             client_options: ClientOptions::default(),
+            per_attempt_policies: Vec::new(),
             retry: RetryOptions::default(),
             audience: None,
             allow_http: false,

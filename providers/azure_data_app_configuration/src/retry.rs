@@ -1,7 +1,8 @@
 //! When an attempt is repeated.
 //!
 //! ```text
-//!   RetryPolicy ─▶ SyncTokenPolicy ─▶ signing or token ─▶ AttemptPolicy (timeout) ─▶ caller's policies ─▶ transport
+//!   RetryPolicy ─▶ caller's, per attempt ─▶ SyncTokenPolicy ─▶ signing or token ─▶ AttemptPolicy (timeout)
+//!                                                                                  └▶ caller's, per try ─▶ transport
 //! ```
 //!
 //! The retry policies of `azure_core` repeat every method on every lost answer, and wait as long as the store asks. Here

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod frozen;
+mod paced;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

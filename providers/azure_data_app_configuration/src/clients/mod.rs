@@ -90,19 +90,19 @@ impl AppConfigurationClient {
         authorization: Arc<dyn Policy>,
         options: AppConfigurationClientOptions,
     ) -> Result<Self> {
-        let AppConfigurationClientOptions { api_version, mut client_options, retry, .. } = options;
+        let AppConfigurationClientOptions { api_version, mut client_options, per_attempt_policies, retry, .. } =
+            options;
         let user_agent = UserAgentPolicy::new(&std::mem::take(&mut client_options.user_agent))?;
         // Among the caller's policies rather than ours: azure_core puts its own header after ours.
         client_options.per_call_policies.insert(0, Arc::new(user_agent));
         client_options.retry = CoreRetryOptions::none();
 
         let sync_tokens = Arc::new(SyncTokens::default());
-        let per_try: Vec<Arc<dyn Policy>> = vec![
-            Arc::new(RetryPolicy(retry.clone())),
-            Arc::new(SyncTokenPolicy(sync_tokens.clone())),
-            authorization,
-            Arc::new(AttemptPolicy { timeout: retry.attempt_timeout }),
-        ];
+        let mut per_try: Vec<Arc<dyn Policy>> = vec![Arc::new(RetryPolicy(retry.clone()))];
+        per_try.extend(per_attempt_policies);
+        per_try.push(Arc::new(SyncTokenPolicy(sync_tokens.clone())));
+        per_try.push(authorization);
+        per_try.push(Arc::new(AttemptPolicy { timeout: retry.attempt_timeout }));
         let name = option_env!("CARGO_PKG_NAME");
         let version = option_env!("CARGO_PKG_VERSION");
         let pipeline = Pipeline::new(name, version, client_options, Vec::new(), per_try, None);
