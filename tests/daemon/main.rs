@@ -4,10 +4,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod control;
 mod file;
+mod kills;
 mod manners;
 mod observe;
+mod peers;
 mod running;
 mod service;
+mod stories;
 mod targets;
 mod together;

@@ -1,0 +1,15 @@
+//! The daemon for as long as one likes: in this process, under a clock that runs ahead while nobody works.
+//!
+//! `REPIN_LONG_RUN=1` plays everything at full length, as `tests/run long` does with an optimized build; otherwise fewer
+//! passes of the same kind are played.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod outage;
+mod scene;
+mod unchanged;
+mod wire;
+
+/// Tells whether everything is to be played at full length.
+fn is_full() -> bool {
+    std::env::var_os("REPIN_LONG_RUN").is_some_and(|value| value == "1")
+}

@@ -1,0 +1,143 @@
+//! From the clients to the emulated stores without a socket: nothing waits but timers, so that the runtime's clock may
+//! run ahead whenever it likes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use azure_core::http::headers::Headers;
+use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request, StatusCode, Transport};
+use bytes::Bytes;
+use repin_emulator::{Clock, InProcess};
+
+/// Lets the stores' clock go with the runtime's.
+#[derive(Debug, Clone)]
+pub(crate) struct Hands {
+    stores: Clock,
+    began: tokio::time::Instant,
+    /// Milliseconds by which the stores' clock was moved already.
+    moved: Arc<AtomicU64>,
+}
+
+impl Hands {
+    pub(crate) fn new(stores: Clock) -> Self {
+        Self { stores, began: tokio::time::Instant::now(), moved: Arc::default() }
+    }
+
+    /// Moves the stores' clock to where the runtime's is, and returns the time.
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        let elapsed = u64::try_from(self.began.elapsed().as_millis()).expect("no test lasts as long");
+        let before = self.moved.fetch_max(elapsed, Ordering::SeqCst);
+        self.stores.advance(Duration::from_millis(elapsed.saturating_sub(before)));
+        self.stores.now()
+    }
+}
+
+/// One store as its client reaches it.
+#[derive(Debug, Clone)]
+pub(crate) struct Wire {
+    store: InProcess,
+    hands: Hands,
+    /// What only a request for the ledger's documents has in it: each look at a store has one.
+    ledger: &'static str,
+    looks: Arc<AtomicU64>,
+}
+
+impl Wire {
+    pub(crate) fn new(store: InProcess, hands: Hands, ledger: &'static str) -> Self {
+        Self { store, hands, ledger, looks: Arc::default() }
+    }
+
+    /// Returns how often the ledger was asked for.
+    pub(crate) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::SeqCst)
+    }
+
+    /// Returns this as what the AWS SDK sends through.
+    pub(crate) fn aws(&self) -> SharedHttpClient {
+        let connector = SharedHttpConnector::new(self.clone());
+        http_client_fn(move |_, _| connector.clone())
+    }
+
+    /// Returns this as what the Azure client sends through.
+    pub(crate) fn azure(&self) -> Transport {
+        Transport::new(Arc::new(self.clone()))
+    }
+
+    async fn send(&self, request: http::Request<Bytes>) -> Option<http::Response<Bytes>> {
+        self.hands.now();
+        let query = request.uri().query().unwrap_or_default().as_bytes();
+        if [query, request.body()].iter().any(|part| contains(part, self.ledger.as_bytes())) {
+            self.looks.fetch_add(1, Ordering::SeqCst);
+        }
+        self.store.send(as_server(request)).await
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// Makes a request what a server finds on a connection: the path alone in its first line, the authority in a header.
+fn as_server(mut request: http::Request<Bytes>) -> http::Request<Bytes> {
+    let uri = request.uri().clone();
+    if let Some(authority) = uri.authority() {
+        let host = authority.as_str().parse().expect("an authority is a header value");
+        request.headers_mut().entry(http::header::HOST).or_insert(host);
+    }
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    *request.uri_mut() = path.parse().expect("a part of a URI");
+    request
+}
+
+impl HttpConnector for Wire {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let wire = self.clone();
+        HttpConnectorFuture::new(async move {
+            let mut builder = http::Request::builder().method(request.method()).uri(request.uri());
+            for (name, value) in request.headers() {
+                builder = builder.header(name, value);
+            }
+            let body = Bytes::copy_from_slice(request.body().bytes().expect("bodies are in memory"));
+            let answer = wire.send(builder.body(body).expect("a request")).await;
+            let answer = answer.ok_or_else(|| ConnectorError::io("closed without an answer".into()))?;
+            let mut response = HttpResponse::new(
+                answer.status().as_u16().try_into().expect("a status"),
+                SdkBody::from(answer.body().clone()),
+            );
+            for (name, value) in answer.headers() {
+                let value = value.to_str().expect("text").to_owned();
+                response.headers_mut().append(name.as_str().to_owned(), value);
+            }
+            Ok(response)
+        })
+    }
+}
+
+#[async_trait]
+impl HttpClient for Wire {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let mut builder = http::Request::builder().method(request.method().as_ref()).uri(request.url().as_str());
+        for (name, value) in request.headers().iter() {
+            builder = builder.header(name.as_str(), value.as_str());
+        }
+        let Body::Bytes(body) = request.body() else { panic!("bodies are in memory") };
+        let answer = self.send(builder.body(body.clone()).expect("a request")).await;
+        let lost =
+            || azure_core::Error::with_message(azure_core::error::ErrorKind::Io, "closed without an answer".to_owned());
+        let answer = answer.ok_or_else(lost)?;
+        let mut headers = Headers::new();
+        for (name, value) in answer.headers() {
+            headers.insert(name.as_str().to_owned(), value.to_str().expect("text").to_owned());
+        }
+        let status = StatusCode::from(answer.status().as_u16());
+        Ok(AsyncRawResponse::from_bytes(status, headers, answer.into_body()))
+    }
+}
