@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
+use repin_provider::limit::urgently;
 use repin_provider::{ErrorKind, Provider, RequestCounts, TargetName, Value};
 use tokio::sync::watch;
 
@@ -113,6 +114,13 @@ pub async fn plan_only(pass: &Pass<'_>) -> Result<(Plan, Observed), PassError> {
         refuse_stale(pass, &plan, &observed)?;
         // What would stop the pass for certain is said now. A right that only planning lacks is not one of these.
         let mut failures = execute::preflight(pass.providers, &plan).await;
+        for (name, state) in &mut observed.targets {
+            // Much to write is worth asking what the account allows.
+            if let Some(provider) = pass.providers.get(name) {
+                state.capabilities = observe::capabilities(provider.as_ref());
+            }
+        }
+        plan::reprice(&mut plan, &observed);
         failures.retain(|f| matches!(f.error.kind, ErrorKind::WrongAccount | ErrorKind::KeyUnusable));
         if !failures.is_empty() {
             return Err(PassError::Unfit(failures));
@@ -288,7 +296,9 @@ async fn carry_out(pass: &Pass<'_>, plan: &Plan, observed: &Observed) -> Result<
         progress: pass.progress,
         interrupt: pass.interrupt.clone(),
     };
-    execute::execute(&context, plan, observed).await
+    let executing = execute::execute(&context, plan, observed);
+    // To finish what an operator wished is as urgent as it was to them.
+    if plan.is_wish() { urgently(executing).await } else { executing.await }
 }
 
 /// Waits, or ends with the signal that comes meanwhile.

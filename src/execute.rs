@@ -268,8 +268,9 @@ pub async fn preflight(providers: &BTreeMap<TargetName, Arc<dyn Provider>>, plan
     let checks = touched.filter_map(|(name, target)| {
         let copied = target.copies.iter().any(|(_, content)| content.value.is_secret());
         let encrypt = copied || target.steps.iter().any(Step::encrypts);
+        let writes = target.cost.writes;
         let provider = providers.get(name)?;
-        Some(async move { (name, provider.preflight(Needs { encrypt, ..Needs::default() }).await.err()) })
+        Some(async move { (name, provider.preflight(Needs { encrypt, writes }).await.err()) })
     });
     let failed = join_all(checks).await.into_iter().filter_map(|(name, error)| Some((name, error?)));
     failed.map(|(name, error)| failure(name, "check the target before writing", error)).collect()

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use repin_provider::{Error, Item, Key, Observation, Observe, Provider, ReadRequest, Seen, Serving, TargetName, Value};
+use repin_provider::{
+    Capabilities, Error, Item, Key, Observation, Observe, Provider, ReadRequest, Seen, Serving, TargetName, Value,
+};
 
 use crate::model::compare::same_text;
 use crate::model::desired::{Adopt, Desired, Entry, FileDigest, Target};
@@ -70,6 +72,12 @@ pub struct Seeing {
     pub observed: Observed,
     /// What to remember, once the pass is over.
     pub memories: BTreeMap<TargetName, TargetMemory>,
+}
+
+/// Returns what a store can do, with the rates as far as they are known by now.
+pub fn capabilities(provider: &dyn Provider) -> Capabilities {
+    let known = provider.capabilities();
+    Capabilities { rates: provider.pace().map(|pace| pace.allowed).or(known.rates), ..known.clone() }
 }
 
 /// Observes every target in scope.
@@ -161,7 +169,7 @@ async fn look(
         reference: observation.reference,
         at,
         takeover,
-        ..TargetState::unseen(id, provider.place().clone(), provider.capabilities().clone(), ledger)
+        ..TargetState::unseen(id, provider.place().clone(), capabilities(provider.as_ref()), ledger)
     };
     read_owners(target, provider.as_ref(), &state.ledger, &mut state.items).await?;
     Ok((state, memory))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use repin_azure_app_configuration::SecretSource;
 use repin_emulator::{Emulator, KmsKey, credentials};
+use repin_provider::limit::Share;
 use repin_provider::{Error, Owner, Provider, Secret, TargetName};
 
 use super::Failure;
@@ -42,16 +43,26 @@ pub(super) async fn start_emulator(
     })
 }
 
-/// Builds the provider of one target; sends nothing.
+/// Builds the provider of one target for a command, which may use all of a quota; sends nothing.
 pub(super) async fn provider(
     owner: &Owner,
     config: &TargetConfig,
     emulator: Option<&Emulator>,
 ) -> Result<Arc<dyn Provider>, Error> {
+    provider_with_share(owner, config, emulator, Share::WHOLE).await
+}
+
+/// The same, where the file does not say which part of a quota to use.
+pub(super) async fn provider_with_share(
+    owner: &Owner,
+    config: &TargetConfig,
+    emulator: Option<&Emulator>,
+    share: Share,
+) -> Result<Arc<dyn Provider>, Error> {
     let id = TargetId::of(&config.place());
     match config {
-        TargetConfig::AwsSsm(config) => aws_ssm(owner, &id, config, emulator).await,
-        TargetConfig::AzureAppConfiguration(config) => app_configuration(owner, &id, config, emulator),
+        TargetConfig::AwsSsm(config) => aws_ssm(owner, &id, config, emulator, share).await,
+        TargetConfig::AzureAppConfiguration(config) => app_configuration(owner, &id, config, emulator, share),
     }
 }
 
@@ -60,9 +71,10 @@ async fn aws_ssm(
     id: &TargetId,
     config: &repin_aws_ssm::Config,
     emulator: Option<&Emulator>,
+    share: Share,
 ) -> Result<Arc<dyn Provider>, Error> {
     let mut config = config.clone();
-    let mut options = repin_aws_ssm::Options::new(owner.clone(), id.as_str());
+    let mut options = repin_aws_ssm::Options { share, ..repin_aws_ssm::Options::new(owner.clone(), id.as_str()) };
     if let Some(emulator) = emulator {
         config.endpoint_url = Some(emulator.aws_endpoint());
         config.profile = None;
@@ -78,8 +90,10 @@ fn app_configuration(
     id: &TargetId,
     config: &repin_azure_app_configuration::Config,
     emulator: Option<&Emulator>,
+    share: Share,
 ) -> Result<Arc<dyn Provider>, Error> {
-    let mut options = repin_azure_app_configuration::Options::new(owner.clone(), id.as_str());
+    use repin_azure_app_configuration::Options;
+    let mut options = Options { share, ..Options::new(owner.clone(), id.as_str()) };
     match emulator {
         Some(emulator) => {
             let endpoint = emulator.azure_endpoint();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use repin_provider::limit::urgently;
 use repin_provider::{ErrorKind, Key, Owner, Provider, RequestCounts, TargetName, Version};
 use tokio::sync::watch;
 
@@ -231,11 +232,15 @@ fn give_up(
     Ok(errors.into_iter().filter_map(as_failure).collect())
 }
 
-/// Carries out what an operator asks for.
+/// Carries out what an operator asks for, before everything else that this process has to send.
 ///
 /// # Errors
 /// Says why nothing was done. Whatever was tried is an [`Outcome`].
 pub async fn carry_out(pass: &WishPass<'_>, ask: &Ask) -> Result<Outcome, WishError> {
+    urgently(carry_out_now(pass, ask)).await
+}
+
+async fn carry_out_now(pass: &WishPass<'_>, ask: &Ask) -> Result<Outcome, WishError> {
     let before = requests(pass.providers);
     let mut wait = FIRST_WAIT;
     let mut earlier: Option<Executed> = None;

@@ -159,10 +159,10 @@ async fn refer(context: &Context<'_>, work: &Work<'_>, name: &str, deadline: Ins
                     reference if reference.as_ref().map(|r| &r.version) == from.as_ref() => {}
                     _ => return Err(NotApplied::Never(error)),
                 },
-                Err(error) => patience.wait(context, error).await?,
+                Err(error) => patience.wait(context, work, error).await?,
             }
         } else if may_pass(&error) {
-            patience.wait(context, error).await?;
+            patience.wait(context, work, error).await?;
         } else {
             return Err(NotApplied::Never(error));
         }

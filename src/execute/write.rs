@@ -103,7 +103,7 @@ pub(super) async fn attempt(
                 Found::Other(other) => return Err(NotApplied::Never(conflict(write, &other))),
             }
         } else if may_pass(&error) {
-            patience.wait(context, error).await?;
+            patience.wait(context, work, error).await?;
         } else {
             return Err(NotApplied::Never(error));
         }
@@ -133,17 +133,25 @@ impl Patience {
             match work.lease.holds(work).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(NotApplied::Later(Some(taken_over()))),
-                Err(error) => self.wait(context, error).await?,
+                Err(error) => self.wait(context, work, error).await?,
             }
         }
     }
 
-    /// Waits before another try; past the deadline the failure is what is left.
-    pub(super) async fn wait(&mut self, context: &Context<'_>, error: Error) -> Result<(), NotApplied> {
-        let wait = self.backoff.mul_f64(rand::rng().random_range(0.5..1.0));
-        if Instant::now() + wait >= self.deadline {
+    /// Waits before another try, for as long as the store asks at the least; past the deadline the failure is what is
+    /// left, and so it is at once where the wait would end past it.
+    pub(super) async fn wait(
+        &mut self,
+        context: &Context<'_>,
+        work: &Work<'_>,
+        error: Error,
+    ) -> Result<(), NotApplied> {
+        let backoff = self.backoff.mul_f64(rand::rng().random_range(0.5..1.0));
+        let wait = error.retry_after.map_or(backoff, |asked| asked.max(backoff));
+        if wait >= self.deadline.saturating_duration_since(Instant::now()) {
             return Err(NotApplied::Later(Some(error)));
         }
+        context.progress.waits(work.name, wait, &error);
         wait_or_interrupt(context, wait).await;
         self.backoff = (self.backoff * 2).min(BACKOFF.1);
         Ok(())
@@ -162,7 +170,7 @@ async fn settle(
             Ok(found) => return Ok(found),
             // Nobody knows still. At the latest the next pass looks again: the record keeps the intent.
             Err(error) if context.interrupted().is_some() => return Err(NotApplied::Later(Some(error))),
-            Err(error) => patience.wait(context, error).await?,
+            Err(error) => patience.wait(context, work, error).await?,
         }
     }
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use repin_provider::{Error, ErrorKind, Item, Key, Observe, Owner, Provider, Seen, Serving, TargetName, Version, View};
 use tokio::time::Instant;
 
-use super::{ObserveError, Providers, Seeing, closer, may_take_over};
+use super::{ObserveError, Providers, Seeing, capabilities, closer, may_take_over};
 use crate::model::observed::{Observed, TargetState};
 use crate::model::release::{Ledger, Runner, TargetId};
 use crate::model::way::{self, Goal, Way};
@@ -83,7 +83,7 @@ async fn read_ledger(
     let id = TargetId::of(provider.place());
     let mut memory = memory.target(&id);
     let Loaded { ledger, at, last_written } = ledger::load(provider, owner, &mut memory.ledger).await?;
-    let mut state = TargetState::unseen(id, provider.place().clone(), provider.capabilities().clone(), ledger);
+    let mut state = TargetState::unseen(id, provider.place().clone(), capabilities(provider), ledger);
     state.at = at;
     if let Some(open) = state.ledger.open() {
         // What a run left open decides what is pinned, so it has to be looked at.

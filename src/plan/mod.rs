@@ -511,6 +511,15 @@ fn running(target: &TargetName, record: &Record) -> Block {
     }
 }
 
+/// Says anew what the quotas make of a plan, after more became known of them.
+pub fn reprice(plan: &mut Plan, observed: &Observed) {
+    for (name, target) in &mut plan.targets {
+        if let Some(rates) = observed.targets.get(name).and_then(|state| state.capabilities.rates) {
+            target.cost.seconds = rates.seconds(target.cost.reads, target.cost.writes);
+        }
+    }
+}
+
 /// What the quotas make of a pass.
 fn cost(planned: &TargetPlan, entries: usize, state: &TargetState) -> Cost {
     let caps = &state.capabilities;
@@ -540,6 +549,6 @@ fn cost(planned: &TargetPlan, entries: usize, state: &TargetState) -> Cost {
         }
     }
     writes += u64::from(planned.close.is_some());
-    let seconds = caps.rates.map_or(0.0, |rates| (reads as f64 / rates.reads).max(writes as f64 / rates.writes));
+    let seconds = caps.rates.map_or(0.0, |rates| rates.seconds(reads, writes));
     Cost { reads, writes, seconds }
 }

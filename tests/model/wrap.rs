@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use async_trait::async_trait;
 use repin_provider::{
     AnswerCounts, Applied, Capabilities, DocumentName, Documents, Error, ErrorKind, Frozen, Identity, Key, Needs,
-    Observation, Observe, Place, Provider, ReadDocuments, ReadRequest, ReadValue, RequestCounts, Result, Revision,
-    Secret, Version, Write, WriteDocument,
+    Observation, Observe, Pace, Place, Provider, ReadDocuments, ReadRequest, ReadValue, RequestCounts, Result,
+    Revision, Secret, Version, Write, WriteDocument,
 };
 use tokio::sync::Notify;
 
@@ -167,6 +167,14 @@ impl Provider for Mortal {
 
     fn requests(&self) -> RequestCounts {
         self.inner.requests()
+    }
+
+    fn throttles(&self) -> RequestCounts {
+        self.inner.throttles()
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        self.inner.pace()
     }
 
     fn answers(&self) -> AnswerCounts {
