@@ -62,6 +62,15 @@ impl Exit {
         }
     }
 
+    /// Returns what a number means, if anything.
+    pub fn of_code(code: u8) -> Option<Self> {
+        use Exit::*;
+        let all = [
+            Done, Failed, Changes, Partial, PutBack, Conflict, Held, Usage, TryAgain, Denied, Invalid, Interrupted, Terminated,
+        ];
+        all.into_iter().find(|exit| exit.code() == code)
+    }
+
     /// Returns the code for a failure of a store when nothing was served.
     pub fn of_error(error: &Error) -> Self {
         match error.kind {
@@ -209,6 +218,12 @@ fn gravest(exits: impl Iterator<Item = Exit>) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn codes_are_read_back() {
+        let known: Vec<_> = (0..=u8::MAX).filter_map(Exit::of_code).map(Exit::code).collect();
+        assert_eq!(known, [0, 1, 2, 3, 4, 5, 6, 64, 75, 77, 78, 130, 143]);
+    }
 
     /// The order of the contract: 64, 78, 5, 77, 1, 75, 6, 2, 0.
     #[test]

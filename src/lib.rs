@@ -9,6 +9,7 @@
 //! One pass through this is [`cycle`]. Stages never import each other; they meet in [`model`].
 
 pub mod cli;
+pub mod control;
 pub mod cycle;
 pub mod daemon;
 pub mod desired;

@@ -11,6 +11,9 @@ use crate::daemon::listen::Address;
 
 mod operator;
 
+/// The argument of every command that takes a message.
+pub(super) const MESSAGE: &str = "message";
+
 /// What scripts read from the exit code; the same on every command.
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -142,6 +145,14 @@ pub(super) struct Common {
     /// loses nothing but speed
     #[arg(long, value_name = "DIR", env = "REPIN_STATE_DIR", hide_env_values = true, global = true)]
     pub(super) state_dir: Option<PathBuf>,
+
+    /// Go round the daemon of this host, which otherwise carries commands out with its own file and credentials
+    #[arg(long, global = true)]
+    pub(super) direct: bool,
+
+    /// What a daemon lends to a command that it carries out
+    #[arg(skip)]
+    pub(super) lent: Option<std::sync::Arc<super::lent::Lent>>,
 
     /// Log more: -v what is done, -vv why, -vvv everything
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]

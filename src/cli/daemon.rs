@@ -12,11 +12,13 @@ use repin_emulator::Emulator;
 use repin_provider::{Error, Owner, Provider};
 
 use super::args::{Common, DaemonArgs};
+use super::desk::Desk;
 use super::print::Printer;
 use super::session::{self, Stop};
 use super::{Failure, connect};
+use crate::control::places::Places;
 use crate::daemon::listen::Listener;
-use crate::daemon::{Connect, Daemon, Lock, LockError, Setup, service};
+use crate::daemon::{Connect, Daemon, Lock, LockError, Setup, control, service};
 use crate::desired;
 use crate::exit::Exit;
 use crate::model::desired::TargetConfig;
@@ -38,19 +40,32 @@ pub(super) async fn run(common: &Common, args: &DaemonArgs, stop: Stop, printer:
     let emulator = session::start_emulator(common, &targets, printer).await?;
     let request = session::request(common)?;
     let globs = globs(&common.targets);
+    let host = session::this_host(memory);
+    let places = Places::new(session::state_dir(common), common.emulate.is_some()).to_listen(&desired.name);
+    let desk = Desk {
+        name: desired.name.clone(),
+        state_dir: session::state_dir(common),
+        emulated: common.emulate.clone(),
+        files: session::files(common)?,
+        host: host.runner.host.clone(),
+    };
     let daemon = Daemon::new(Setup {
         desired,
         load: Box::new(move || desired::load(&request)),
         is_in_scope: Box::new(move |name| globs.as_ref().is_none_or(|globs| globs.is_match(name.as_str()))),
         connect: Arc::new(Connector { emulator }),
-        host: session::this_host(memory),
+        host,
         interval: args.interval,
         dry_run: args.dry_run,
         stop,
     });
-    let _socket = service::listen_beside(&dir, daemon.board());
+    let socket = control::listen(&places, daemon.board(), Arc::new(desk), daemon.door()).await;
     let _answering = listener.map(|listener| service::listen_on(listener, daemon.board()));
-    Ok(exit(daemon.run().await))
+    let exit = exit(daemon.run().await);
+    if let Some(socket) = socket {
+        socket.last_words().await;
+    }
+    Ok(exit)
 }
 
 /// Returns what a daemon ends with: to stop it with SIGTERM, as service managers do, is no failure.
@@ -106,7 +121,7 @@ fn lock(dir: &Path, name: &Owner) -> Result<Lock, Failure> {
 }
 
 /// Returns a matcher of `--target`; `None` where all are meant. What is no glob was refused before.
-fn globs(patterns: &[String]) -> Option<GlobSet> {
+pub(super) fn globs(patterns: &[String]) -> Option<GlobSet> {
     if patterns.is_empty() {
         return None;
     }

@@ -4,6 +4,7 @@ mod args;
 mod completions;
 mod connect;
 mod daemon;
+mod desk;
 mod diff;
 mod emulator;
 mod forget;
@@ -12,6 +13,7 @@ mod history;
 mod hold;
 mod iam;
 mod init;
+mod lent;
 mod log;
 mod pin;
 mod plan;
@@ -20,6 +22,7 @@ mod print;
 mod probe;
 mod progress;
 mod reconcile;
+mod remote;
 mod rollback;
 mod schema;
 mod session;
@@ -31,7 +34,8 @@ mod wish;
 use std::borrow::Cow;
 use std::ffi::OsString;
 
-use clap::Parser as _;
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use self::args::{Args, Command, Output};
 use self::print::Printer;
@@ -67,8 +71,8 @@ impl Failure {
 /// Runs the program and returns what it ends with.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments: Vec<_> = arguments.into_iter().collect();
-    let args = match Args::try_parse_from(&arguments) {
-        Ok(args) => args,
+    let (args, words) = match parse(&arguments) {
+        Ok(parsed) => parsed,
         // Help and version are results; anything else is the caller's mistake.
         Err(error) if error.use_stderr() => {
             if asks_for_json(&arguments) {
@@ -85,13 +89,29 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     log::init(&args.common, matches!(args.command, Command::Daemon(_)));
     let printer = Printer::new(&args.common);
-    match dispatch(args, &printer) {
+    match dispatch(args, &words, &printer) {
         Ok(exit) => exit,
         Err(failure) => {
             printer.troubles(&failure.troubles);
             failure.exit
         }
     }
+}
+
+/// Parses the arguments. Returns them as words too, with the message of the environment among them: all that a daemon
+/// needs to parse them again.
+fn parse(arguments: &[OsString]) -> Result<(Args, Vec<String>), clap::Error> {
+    let mut matches = Args::command().try_get_matches_from(arguments)?;
+    let mut words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some((_, sub)) = matches.subcommand()
+        && let Ok(Some(message)) = sub.try_get_one::<String>(args::MESSAGE)
+        && sub.value_source(args::MESSAGE) == Some(ValueSource::EnvVariable)
+    {
+        let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+        words.insert(end, format!("--{}={message}", args::MESSAGE));
+    }
+    let args = Args::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut Args::command()))?;
+    Ok((args, words))
 }
 
 /// Tells whether arguments that make no sense as a whole ask for JSON, so that a program is answered as it expects.
@@ -102,35 +122,56 @@ fn asks_for_json(arguments: &[OsString]) -> bool {
     words.windows(2).any(pair) || words.iter().any(one)
 }
 
-fn dispatch(args: Args, printer: &Printer) -> Result<Exit, Failure> {
-    let common = args.common;
-    if common.output == Output::Markdown && !shows_plan(&args.command) {
-        let hint = "It is for repin plan, and for reconcile and rollback with --dry-run.";
-        return Err(Failure::usage("this command has no -o markdown", hint));
-    }
+fn dispatch(args: Args, words: &[String], printer: &Printer) -> Result<Exit, Failure> {
+    refuse_markdown(&args)?;
     match args.command {
-        Command::Init => init::run(&common, printer),
-        Command::Validate => validate::run(&common, printer),
-        Command::Iam(args) => iam::run(&common, &args, printer),
+        Command::Init => init::run(&args.common, printer),
+        Command::Validate => validate::run(&args.common, printer),
+        Command::Iam(of) => iam::run(&args.common, &of, printer),
         Command::Schema => Ok(schema::run(printer)),
-        Command::Completions(args) => Ok(completions::completions(&args, printer)),
-        Command::Man(args) => completions::man(&args, printer),
-        Command::Plan(args) => online(async |stop| plan::run(&common, &args, stop, printer).await),
-        Command::Reconcile(args) => online(async |stop| reconcile::run(&common, &args, stop, printer).await),
-        Command::Daemon(args) => online(async |stop| daemon::run(&common, &args, stop, printer).await),
-        Command::Status(args) => online(async |stop| looking(status::run(&common, &args, printer), stop).await),
-        Command::Get(args) => online(async |stop| looking(get::run(&common, &args, printer), stop).await),
-        Command::History(args) => online(async |stop| looking(history::run(&common, &args, printer), stop).await),
-        Command::Show(args) => online(async |stop| looking(show::run(&common, &args, printer), stop).await),
-        Command::Diff(args) => online(async |stop| looking(diff::run(&common, &args, printer), stop).await),
-        Command::Rollback(args) => online(async |stop| rollback::run(&common, &args, stop, printer).await),
-        Command::Hold(args) => online(async |stop| hold::run(&common, &args, stop, printer).await),
-        Command::Resume(args) => online(async |stop| hold::resume(&common, &args, stop, printer).await),
-        Command::Pin(args) => online(async |stop| pin::run(&common, &args, stop, printer).await),
-        Command::Unpin(args) => online(async |stop| pin::unpin(&common, &args, stop, printer).await),
-        Command::Forget(args) => online(async |stop| forget::run(&common, &args, stop, printer).await),
-        Command::Emulator(args) => online(async |stop| emulator::run(&args, stop, printer).await),
+        Command::Completions(of) => Ok(completions::completions(&of, printer)),
+        Command::Man(of) => completions::man(&of, printer),
+        _ => online(async |stop| match remote::run(&args, words, &stop, printer).await? {
+            Some(exit) => Ok(exit),
+            None => carry_out(&args, stop, printer).await,
+        }),
     }
+}
+
+/// Carries out a command that speaks to stores, here: as a process of its own, or inside the daemon.
+async fn carry_out(args: &Args, stop: Stop, printer: &Printer) -> Result<Exit, Failure> {
+    let common = &args.common;
+    match &args.command {
+        Command::Plan(args) => plan::run(common, args, stop, printer).await,
+        Command::Reconcile(args) => reconcile::run(common, args, stop, printer).await,
+        Command::Daemon(args) => daemon::run(common, args, stop, printer).await,
+        Command::Status(args) => looking(status::run(common, args, printer), stop).await,
+        Command::Get(args) => looking(get::run(common, args, printer), stop).await,
+        Command::History(args) => looking(history::run(common, args, printer), stop).await,
+        Command::Show(args) => looking(show::run(common, args, printer), stop).await,
+        Command::Diff(args) => looking(diff::run(common, args, printer), stop).await,
+        Command::Rollback(args) => rollback::run(common, args, stop, printer).await,
+        Command::Hold(args) => hold::run(common, args, stop, printer).await,
+        Command::Resume(args) => hold::resume(common, args, stop, printer).await,
+        Command::Pin(args) => pin::run(common, args, stop, printer).await,
+        Command::Unpin(args) => pin::unpin(common, args, stop, printer).await,
+        Command::Forget(args) => forget::run(common, args, stop, printer).await,
+        Command::Emulator(args) => emulator::run(args, stop, printer).await,
+        Command::Init
+        | Command::Validate
+        | Command::Iam(_)
+        | Command::Schema
+        | Command::Completions(_)
+        | Command::Man(_) => unreachable!("speaks to no store"),
+    }
+}
+
+fn refuse_markdown(args: &Args) -> Result<(), Failure> {
+    if args.common.output != Output::Markdown || shows_plan(&args.command) {
+        return Ok(());
+    }
+    let hint = "It is for repin plan, and for reconcile and rollback with --dry-run.";
+    Err(Failure::usage("this command has no -o markdown", hint))
 }
 
 fn shows_plan(command: &Command) -> bool {

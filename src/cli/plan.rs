@@ -21,7 +21,7 @@ pub(super) async fn run(common: &Common, args: &PlanArgs, interrupt: Stop, print
     let (plan, observed) = line.during(printer, cycle::plan_only(&pass)).await.map_err(failed)?;
     if let Some(path) = &args.out {
         if plan.blocks.is_empty() {
-            plan_file::save(path, &session.host, &desired, &plan, &observed)?;
+            plan_file::save(path, &session.host, &desired, &plan, &observed, printer)?;
             printer.note(&format!("Saved; apply it with: repin reconcile --plan {}", path.display()));
         } else {
             printer.note("Not saved: a plan that may not run cannot be applied.");

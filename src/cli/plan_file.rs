@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use super::Failure;
+use super::print::Printer;
 use super::session;
 use crate::cycle::Host;
 use crate::exit::Exit;
@@ -23,18 +24,21 @@ pub(super) fn save(
     desired: &Desired,
     plan: &Plan,
     observed: &Observed,
+    printer: &Printer,
 ) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| {
-        let message = format!("the plan cannot be saved to {}: {error}", path.display());
-        Failure::new(Exit::Failed, Trouble::new("system", message))
-    };
-    let folder = std::env::current_dir().map_err(failed)?;
+    let folder = std::env::current_dir().map_err(|error| unsaved(path, &error))?;
     let saved = SavedPlan::new(desired, plan, observed, ((host.now)(), &host.actor), &folder);
-    write(path, &saved.to_text()).map_err(failed)
+    printer.save(path, &saved.to_text()).map_err(|error| unsaved(path, &error))
+}
+
+/// Says that a plan could not be written.
+pub(super) fn unsaved(path: &Path, error: &std::io::Error) -> Failure {
+    let message = format!("the plan cannot be saved to {}: {error}", path.display());
+    Failure::new(Exit::Failed, Trouble::new("system", message))
 }
 
 /// Replaces a file as a whole: half a plan is never there to be read. A new file of this kind is the owner's alone.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".repin-plan-").tempfile_in(parent)?;
     file.write_all(text.as_bytes())?;
@@ -48,18 +52,29 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 /// # Errors
 /// An unreadable plan is an invalid file: it ends with 78.
 pub(super) fn load(path: &Path) -> Result<SavedPlan, Failure> {
+    parse(path, &text(path)?)
+}
+
+/// Reads the text of a saved plan.
+pub(super) fn text(path: &Path) -> Result<String, Failure> {
     let shown = path.display();
-    let invalid =
-        |message: String, hint: &str| Failure::new(Exit::Invalid, Trouble::new("plan-file", message).with_hint(hint));
-    let text = read(path)
-        .map_err(|error| invalid(format!("{shown} cannot be read: {error}"), "Make it with repin plan --out."))?;
-    SavedPlan::from_text(&text).map_err(|why| {
+    read(path).map_err(|error| invalid(format!("{shown} cannot be read: {error}"), "Make it with repin plan --out."))
+}
+
+/// Makes a plan of the text that a file has.
+pub(super) fn parse(path: &Path, text: &str) -> Result<SavedPlan, Failure> {
+    let shown = path.display();
+    SavedPlan::from_text(text).map_err(|why| {
         let hint = match why {
             crate::saved::Unreadable::Newer(_) => "Use a repin at least as new as the one that made it, or plan again.",
             _ => "Plan again: repin plan --out.",
         };
         invalid(format!("{shown} {why}"), hint)
     })
+}
+
+fn invalid(message: String, hint: &str) -> Failure {
+    Failure::new(Exit::Invalid, Trouble::new("plan-file", message).with_hint(hint))
 }
 
 fn read(path: &Path) -> std::io::Result<String> {

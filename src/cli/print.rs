@@ -1,20 +1,31 @@
 //! Where results and errors go.
 
-use std::io::Write;
+use std::io::{self, IsTerminal as _, Write};
+use std::path::Path;
 
 use anstream::{AutoStream, ColorChoice};
 use serde_json::Value;
 
 use super::args::{Color, Common, Output};
-use super::progress;
+use super::{plan_file, progress};
+use crate::control::Line;
+use crate::daemon::control::Lines;
 use crate::report::{Trouble, json, text};
 
 /// Writes results to stdout and, in text, errors to stderr.
 #[derive(Debug)]
 pub(super) struct Printer {
     output: Output,
-    color: ColorChoice,
     emulated: bool,
+    sink: Sink,
+}
+
+#[derive(Debug)]
+enum Sink {
+    /// The streams of this process.
+    Own(ColorChoice),
+    /// Those of a peer of the daemon, whose own printer decides about colour.
+    Peer { lines: Lines, width: Option<usize>, progress: bool },
 }
 
 impl Printer {
@@ -24,7 +35,13 @@ impl Printer {
             Color::Always => ColorChoice::Always,
             Color::Never => ColorChoice::Never,
         };
-        Self { output: common.output, color, emulated: common.emulate.is_some() }
+        Self { output: common.output, emulated: common.emulate.is_some(), sink: Sink::Own(color) }
+    }
+
+    /// Makes one that writes to a peer of the daemon, whose stdout is so wide.
+    pub(super) fn for_peer(common: &Common, lines: Lines, width: Option<usize>, progress: bool) -> Self {
+        let sink = Sink::Peer { lines, width, progress };
+        Self { output: common.output, emulated: common.emulate.is_some(), sink }
     }
 
     /// Returns the form that was asked for.
@@ -34,8 +51,48 @@ impl Printer {
 
     /// Returns how wide tables may be: as the terminal is; a file or a pipe has no edge.
     pub(super) fn width(&self) -> usize {
-        let width = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
-        width.unwrap_or(usize::MAX)
+        self.columns().unwrap_or(usize::MAX)
+    }
+
+    /// Returns how many columns the terminal has; `None` where stdout is none.
+    pub(super) fn columns(&self) -> Option<usize> {
+        match &self.sink {
+            Sink::Own(_) => terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0)),
+            Sink::Peer { width, .. } => *width,
+        }
+    }
+
+    /// Tells whether somebody may be looking at how far a command is.
+    pub(super) fn shows_progress(&self) -> bool {
+        if self.output != Output::Text {
+            return false;
+        }
+        match &self.sink {
+            Sink::Own(_) => {
+                let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+                !dumb && io::stderr().is_terminal()
+            }
+            Sink::Peer { progress, .. } => *progress,
+        }
+    }
+
+    /// Shows how far a command is, over what was shown before; an empty text clears it.
+    pub(super) fn progress(&self, text: &str) {
+        match &self.sink {
+            Sink::Own(_) => progress::draw(text),
+            Sink::Peer { .. } => self.say(Line::Progress(text.to_owned())),
+        }
+    }
+
+    /// Writes a file of the operator's, readable by them alone.
+    pub(super) fn save(&self, path: &Path, text: &str) -> io::Result<()> {
+        match &self.sink {
+            Sink::Own(_) => plan_file::write(path, text),
+            Sink::Peer { .. } => {
+                self.say(Line::Save(text.to_owned()));
+                Ok(())
+            }
+        }
     }
 
     /// Writes a result in the form that was asked for.
@@ -66,15 +123,25 @@ impl Printer {
 
     /// A reader that went away (`repin history | head`) is no failure.
     fn out(&self, text: &str) {
+        let Sink::Own(color) = self.sink else { return self.say(Line::Stdout(text.to_owned())) };
         progress::make_way();
-        let mut stream = AutoStream::new(std::io::stdout(), self.color);
+        let mut stream = AutoStream::new(io::stdout(), color);
         let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
     }
 
-    fn err(&self, text: &str) {
+    /// Writes to stderr as it is.
+    pub(super) fn err(&self, text: &str) {
+        let Sink::Own(color) = self.sink else { return self.say(Line::Stderr(text.to_owned())) };
         progress::make_way();
-        let mut stream = AutoStream::new(std::io::stderr(), self.color);
+        let mut stream = AutoStream::new(io::stderr(), color);
         let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+    }
+
+    /// A peer that went away is no failure either.
+    fn say(&self, line: Line) {
+        if let Sink::Peer { lines, .. } = &self.sink {
+            let _ = lines.send(line);
+        }
     }
 }
 
@@ -85,6 +152,6 @@ pub(super) fn usage_as_json(error: &clap::Error) {
     let message = paragraphs.next().unwrap_or_default().trim_start_matches("error: ").replace("\n  ", " ");
     let mut trouble = Trouble::new("usage", message);
     trouble.hint = paragraphs.next().map(|rest| rest.split_whitespace().collect::<Vec<_>>().join(" "));
-    let mut stream = std::io::stdout();
+    let mut stream = io::stdout();
     let _ = writeln!(stream, "{}", json::object(false, json::error(&[trouble])));
 }

@@ -1,7 +1,7 @@
-//! Asks the daemon of this host how it is, through the socket in its state directory.
+//! Asks the daemon of this host how it is, through its socket.
 //!
 //! ```text
-//! <state dir>/<name>/daemon.sock    GET /live, GET /ready (HTTP/1.0): 200 is yes, anything else is no
+//! <folder>/<name>/daemon.sock    GET /live, GET /ready (HTTP/1.0): 200 is yes, anything else is no
 //! ```
 //! Nothing here speaks to a store: a probe that did would restart a healthy daemon because a cloud is slow.
 
@@ -14,6 +14,7 @@ use tokio::net::UnixStream;
 
 use super::Failure;
 use super::args::Probe;
+use crate::control::places::Places;
 use crate::exit::Exit;
 use crate::report::Trouble;
 
@@ -23,19 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 16 << 10;
 
-/// Returns where the daemon for a name listens.
-fn socket(state_dir: &Path, name: &Owner) -> PathBuf {
-    state_dir.join(name.as_str()).join("daemon.sock")
-}
-
 /// Asks, and returns what the daemon said.
 ///
 /// # Errors
 /// Says that no daemon is there, or what it said where it said no.
-pub(super) async fn ask(state_dir: &Path, name: &Owner, what: Probe) -> Result<String, Failure> {
-    let path = socket(state_dir, name);
-    let answer = tokio::time::timeout(PATIENCE, talk(&path, what)).await;
-    let answer = match answer {
+pub(super) async fn ask(places: &Places, name: &Owner, what: Probe) -> Result<String, Failure> {
+    let (path, stream) = reach(places, name).await?;
+    let answer = match tokio::time::timeout(PATIENCE, talk(stream, what)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Err(nobody(&path, name, &error.to_string())),
         Err(_) => return Err(nobody(&path, name, "it did not answer in time")),
@@ -47,8 +42,22 @@ pub(super) async fn ask(state_dir: &Path, name: &Owner, what: Probe) -> Result<S
     }
 }
 
-async fn talk(path: &Path, what: Probe) -> std::io::Result<String> {
-    let mut stream = UnixStream::connect(path).await?;
+/// Connects to the first socket that somebody has; where nobody has any, says so of the first place.
+async fn reach(places: &Places, name: &Owner) -> Result<(PathBuf, UnixStream), Failure> {
+    let mut failed = None;
+    for path in places.of(name) {
+        let why = match tokio::time::timeout(PATIENCE, UnixStream::connect(&path)).await {
+            Ok(Ok(stream)) => return Ok((path, stream)),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it did not answer in time".to_owned(),
+        };
+        failed.get_or_insert_with(|| nobody(&path, name, &why));
+    }
+    let nowhere = || no(&format!("no daemon for {name} can be here: the path of its socket would be too long"), None);
+    Err(failed.unwrap_or_else(nowhere))
+}
+
+async fn talk(mut stream: UnixStream, what: Probe) -> std::io::Result<String> {
     let request = format!("GET /{} HTTP/1.0\r\nhost: localhost\r\n\r\n", what.word());
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();

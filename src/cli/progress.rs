@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use repin_provider::{Error, Provider, TargetName};
 use unicode_width::UnicodeWidthChar as _;
 
-use super::args::Output;
 use super::print::Printer;
 use crate::model::outcome::{Progress, StepOutcome};
 use crate::model::plan::Plan;
@@ -32,6 +31,17 @@ pub(super) fn make_way() {
     if DRAWN.swap(false, Ordering::AcqRel) {
         let _ = std::io::stderr().write_all(CLEAR.as_bytes());
     }
+}
+
+/// Draws the line; without text there is none.
+pub(super) fn draw(text: &str) {
+    if text.is_empty() {
+        return make_way();
+    }
+    let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
+    let text = fit(text, width.saturating_sub(1));
+    DRAWN.store(true, Ordering::Release);
+    let _ = std::io::stderr().write_all(format!("{CLEAR}{text}").as_bytes());
 }
 
 /// What a pass has done so far.
@@ -62,25 +72,21 @@ impl Line {
 
     /// Shows the line for as long as the work takes, where somebody may be looking at it.
     pub(super) async fn during<T>(&self, printer: &Printer, work: impl Future<Output = T>) -> T {
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        if printer.output() != Output::Text || dumb || !std::io::stderr().is_terminal() {
+        if !printer.shows_progress() {
             return work.await;
         }
         let done = tokio::select! {
             done = work => done,
-            () = self.draw() => unreachable!("drawing never ends"),
+            () = self.draw(printer) => unreachable!("drawing never ends"),
         };
-        make_way();
+        printer.progress("");
         done
     }
 
-    async fn draw(&self) {
+    async fn draw(&self, printer: &Printer) {
         tokio::time::sleep(PATIENCE).await;
         loop {
-            let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
-            let text = fit(&self.text(Instant::now()), width.saturating_sub(1));
-            DRAWN.store(true, Ordering::Release);
-            let _ = std::io::stderr().write_all(format!("{CLEAR}{text}").as_bytes());
+            printer.progress(&self.text(Instant::now()));
             tokio::time::sleep(TICK).await;
         }
     }

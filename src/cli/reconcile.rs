@@ -21,8 +21,9 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     let saved = args.plan.as_deref().map(|path| load_plan(common, path)).transpose()?;
     let desired = match &saved {
-        Some(saved) => plan_file::desired(saved)?,
-        None => session::load(common)?,
+        // A daemon goes by its own file, which the plan was found to agree with: what a peer sends decides no content.
+        Some(saved) if common.lent.is_none() => plan_file::desired(saved)?,
+        _ => session::load(common)?,
     };
     session::warn(&desired, printer);
     let session = match &saved {
@@ -58,8 +59,12 @@ fn load_plan(common: &Common, path: &Path) -> Result<SavedPlan, Failure> {
             "A saved plan says its targets; give --target to repin plan.",
         ));
     }
-    let saved = plan_file::load(path)?;
-    if !common.files.is_empty() {
+    let lent = common.lent.as_ref();
+    let saved = match lent.and_then(|lent| lent.plan.as_deref()) {
+        Some(text) => plan_file::parse(path, text)?,
+        None => plan_file::load(path)?,
+    };
+    if !common.files.is_empty() || lent.is_some() {
         let desired = session::load(common)?;
         saved.agrees_with_file(&desired).map_err(|stale| Failure::new(Exit::Conflict, plan_file::stale(stale)))?;
     }

@@ -55,19 +55,23 @@ impl Session {
         let emulator = start_emulator(common, targets, printer).await?;
         let (mut providers, mut unconnected) = (BTreeMap::new(), BTreeMap::new());
         for (target, config) in &scope {
-            match connect::provider(name, config, emulator.as_ref()).await {
+            match connect(common, name, config, emulator.as_ref()).await {
                 Ok(provider) => drop(providers.insert(target.clone(), provider)),
                 Err(error) => drop(unconnected.insert(target.clone(), error)),
             }
         }
         let mut others = BTreeMap::new();
         for (target, config) in targets.iter().filter(|(target, _)| !scope.contains_key(*target)) {
-            if let Ok(provider) = connect::provider(name, config, emulator.as_ref()).await {
+            if let Ok(provider) = connect(common, name, config, emulator.as_ref()).await {
                 others.insert(target.clone(), provider);
             }
         }
         let memory = HostMemory::open(&state_dir(common), name);
-        Ok(Self { providers, others, unconnected, host: this_host(memory), _emulator: emulator })
+        let mut host = this_host(memory);
+        if let Some(lent) = &common.lent {
+            host.actor = lent.actor.clone();
+        }
+        Ok(Self { providers, others, unconnected, host, _emulator: emulator })
     }
 
     /// Insists on every target: a pass does nothing anywhere where it cannot look everywhere.
@@ -140,6 +144,19 @@ impl Session {
     }
 }
 
+/// Builds the provider of one target, from the credentials of the daemon where the command runs there.
+async fn connect(
+    common: &Common,
+    owner: &Owner,
+    config: &TargetConfig,
+    emulator: Option<&Emulator>,
+) -> Result<Arc<dyn Provider>, Error> {
+    match &common.lent {
+        Some(lent) => lent.connect.connect(owner, config).await,
+        None => connect::provider(owner, config, emulator).await,
+    }
+}
+
 /// Starts the embedded clouds where they are asked for.
 pub(super) async fn start_emulator(
     common: &Common,
@@ -147,9 +164,13 @@ pub(super) async fn start_emulator(
     printer: &Printer,
 ) -> Result<Option<Emulator>, Failure> {
     let Some(dir) = &common.emulate else { return Ok(None) };
-    let emulator = connect::start_emulator(dir, targets).await?;
-    printer.note(&format!("EMULATED: both clouds run inside this process, with their data in {}", dir.display()));
-    Ok(Some(emulator))
+    let emulator = match &common.lent {
+        Some(_) => None,
+        None => Some(connect::start_emulator(dir, targets).await?),
+    };
+    let process = if emulator.is_some() { "this process" } else { "the daemon" };
+    printer.note(&format!("EMULATED: both clouds run inside {process}, with their data in {}", dir.display()));
+    Ok(emulator)
 }
 
 /// Looks variables up in this process's environment.
@@ -159,6 +180,9 @@ pub(super) fn env() -> desired::Env {
 
 /// Loads the whole file.
 pub(super) fn load(common: &Common) -> Result<Desired, Failure> {
+    if let Some(lent) = &common.lent {
+        return lent.desired();
+    }
     desired::load(&request(common)?).map_err(invalid)
 }
 
@@ -171,6 +195,9 @@ pub(super) fn warn(desired: &Desired, printer: &Printer) {
 
 /// Loads only the name and the targets, which a broken entry does not touch.
 pub(super) fn load_identity(common: &Common) -> Result<Identity, Failure> {
+    if let Some(lent) = &common.lent {
+        return Ok(lent.identity());
+    }
     desired::load_identity(&request(common)?).map_err(invalid)
 }
 
@@ -178,7 +205,13 @@ pub(super) fn request(common: &Common) -> Result<desired::Request, Failure> {
     Ok(desired::Request::new(files(common)?, |name| std::env::var(name).ok()))
 }
 
-fn files(common: &Common) -> Result<Vec<PathBuf>, Failure> {
+/// Tells whether no file is named, and none is where it usually is.
+pub(super) fn has_no_file(common: &Common) -> bool {
+    files(common).is_err()
+}
+
+/// Returns the files that are meant.
+pub(super) fn files(common: &Common) -> Result<Vec<PathBuf>, Failure> {
     if !common.files.is_empty() {
         return Ok(common.files.clone());
     }

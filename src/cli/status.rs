@@ -7,6 +7,7 @@ use super::args::{Common, Probe, StatusArgs};
 use super::print::Printer;
 use super::session::{self, Session};
 use super::{Failure, probe};
+use crate::control::places::Places;
 use crate::exit::Exit;
 use crate::model::release::TargetId;
 use crate::record::host::{HostMemory, TargetMemory};
@@ -50,7 +51,7 @@ pub(super) async fn run(common: &Common, args: &StatusArgs, printer: &Printer) -
 }
 
 async fn ask_daemon(common: &Common, name: &Owner, what: Probe, printer: &Printer) -> Result<Exit, Failure> {
-    let answer = probe::ask(&session::state_dir(common), name, what).await?;
+    let answer = probe::ask(&Places::new(session::state_dir(common), common.emulate.is_some()), name, what).await?;
     printer.result(
         || format!("{answer}\n"),
         || serde_json::json!({ "name": name, "probe": what.word(), "answer": answer }),

@@ -10,17 +10,20 @@
 //! them, and says for which. A file that cannot be read leaves the last good one in force.
 
 mod board;
+pub mod control;
 pub mod listen;
 mod lock;
 mod manager;
 mod metrics;
 mod pass;
+mod receive;
 mod results;
 pub mod rivals;
 mod run;
 pub mod schedule;
 pub mod service;
 mod tell;
+pub mod visit;
 pub mod watch;
 
 pub use self::board::Board;

@@ -23,6 +23,11 @@ impl Daemon {
         let failures = failures(&ended.result);
         self.keep_providers(&ended, &failures);
         if was_interrupted(&ended.result) {
+            let target = match &ended.of {
+                Of::Target(target) => Some(target),
+                Of::All => None,
+            };
+            self.schedule.stopped(target, self.now());
             return;
         }
         self.board.count(&ended, ended.result.is_ok() && failures.is_empty());
@@ -315,7 +320,7 @@ impl Daemon {
     }
 
     /// Returns the newest release of a target, as this host last read its ledger; 0 where there is none.
-    fn newest_release(&self, target: &TargetName) -> u64 {
+    pub(super) fn newest_release(&self, target: &TargetName) -> u64 {
         let Some(target) = self.desired.targets.get(target) else { return 0 };
         let known = self.host.memory.target(&TargetId::of(&target.config.place()));
         ledger::remembered(&self.desired.name, &known.ledger).map_or(0, |ledger| ledger.highest_release())

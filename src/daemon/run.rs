@@ -8,7 +8,7 @@ use futures::future::{FutureExt as _, LocalBoxFuture};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use repin_provider::{Key, Revision, TargetName, Version};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::board::{Board, TargetHealth};
@@ -17,6 +17,7 @@ use super::pass::{self, Connect, Ended, Of, Providers, Scene};
 use super::rivals::Rivals;
 use super::schedule::{Due, Moment, Schedule};
 use super::tell::{self, Told};
+use super::visit::{self, AtWork, Visitor, Visits};
 use super::watch::Watch;
 use crate::cycle::Host;
 use crate::desired::Invalid;
@@ -26,6 +27,9 @@ use crate::report::Trouble;
 
 /// How long a stop waits for the calls at work. What they leave is recorded as begun, and the next start goes on with it.
 const STOP: Duration = Duration::from_secs(25);
+
+/// How many commands may come in between two turns of the loop.
+const DOOR: usize = 16;
 
 /// What a daemon depends on.
 pub struct Setup {
@@ -51,7 +55,7 @@ pub struct Setup {
 pub struct Daemon {
     pub(super) load: Box<dyn Fn() -> Result<Desired, Invalid>>,
     pub(super) is_in_scope: Box<dyn Fn(&TargetName) -> bool>,
-    connect: Arc<dyn Connect>,
+    pub(super) connect: Arc<dyn Connect>,
     pub(super) host: Arc<Host>,
     pub(super) dry_run: bool,
     stop: watch::Receiver<Option<Interrupt>>,
@@ -68,14 +72,23 @@ pub struct Daemon {
     pub(super) settled_at: u64,
     pub(super) manager: Manager,
     watch: Watch,
-    work: FuturesUnordered<LocalBoxFuture<'static, Done>>,
+    pub(super) work: FuturesUnordered<LocalBoxFuture<'static, Done>>,
+    /// The passes at work, by number.
+    pub(super) at_work: BTreeMap<u64, AtWork>,
+    /// The number of the last pass that began.
+    passes: u64,
+    pub(super) visits: Visits,
+    /// Where commands come in, and the end that is handed out.
+    door: (mpsc::Sender<Visitor>, mpsc::Receiver<Visitor>),
 }
 
 /// Something that was begun and is over.
-enum Done {
-    Pass(Box<Ended>),
+pub(super) enum Done {
+    Pass(u64, Box<Ended>),
     /// Who wrote an entry that is contested.
     Who(TargetName, Key, Option<Box<Revision>>),
+    /// A command.
+    Visit(u64),
 }
 
 impl Daemon {
@@ -104,7 +117,16 @@ impl Daemon {
             manager: Manager::new(),
             watch: Watch::new(),
             work: FuturesUnordered::new(),
+            at_work: BTreeMap::new(),
+            passes: 0,
+            visits: Visits::default(),
+            door: mpsc::channel(DOOR),
         }
+    }
+
+    /// Returns where commands of operators are handed in.
+    pub fn door(&self) -> mpsc::Sender<Visitor> {
+        self.door.0.clone()
     }
 
     /// Returns what it knows of itself.
@@ -121,12 +143,15 @@ impl Daemon {
         self.watch_sources();
         self.manager.ready();
         let signal = loop {
+            self.begin_visits();
             self.begin_due();
             self.board.turn();
             self.manager.turn();
             let wake = self.started + self.schedule.wake_at();
             let wake = wake.min(Instant::now() + self.manager.beat());
+            let wake = self.visits.wake_at(self.now()).map_or(wake, |at| wake.min(self.started + at));
             tokio::select! {
+                Some(visitor) = self.door.1.recv() => self.receive(visitor),
                 Some(done) = self.work.next() => self.take(done),
                 () = self.watch.changed() => self.schedule.notice(self.started.elapsed()),
                 () = hung_up(&mut hangup) => self.hang_up(),
@@ -135,6 +160,7 @@ impl Daemon {
             }
         };
         self.manager.stopping();
+        self.stop_work(signal);
         // Whatever is at work was told to stop, and comes to a place where nothing is half done.
         let ending = async {
             while let Some(done) = self.work.next().await {
@@ -180,23 +206,37 @@ impl Daemon {
         // Other targets' ledgers know release numbers too.
         let others = if of == Of::All { names(&|name| !meant(name)) } else { BTreeSet::new() };
         let known = scope.iter().filter_map(|name| Some((name.clone(), self.providers.get(name)?.clone()))).collect();
+        let (stop, interrupt) = watch::channel(*self.stop.borrow());
+        self.passes += 1;
+        let number = self.passes;
+        self.at_work.insert(number, AtWork { of: of.clone(), stop });
         let scene = Scene {
             desired: Arc::clone(&self.desired),
             host: Arc::clone(&self.host),
             connect: Arc::clone(&self.connect),
             spared: self.rivals.spared(self.now()),
             dry_run: self.dry_run,
-            interrupt: self.stop.clone(),
+            interrupt,
         };
         let pass = pass::run(scene, of, known, scope, others);
-        self.work.push(pass.map(|ended| Done::Pass(Box::new(ended))).boxed_local());
+        self.work.push(pass.map(move |ended| Done::Pass(number, Box::new(ended))).boxed_local());
     }
 
     fn take(&mut self, done: Done) {
         match done {
-            Done::Pass(ended) => self.ended(*ended),
+            Done::Pass(number, ended) => {
+                self.at_work.remove(&number);
+                self.ended(*ended);
+            }
             Done::Who(target, key, revision) => self.found_out(&target, &key, revision.map(|revision| *revision)),
+            Done::Visit(number) => self.visited(number),
         }
+    }
+
+    /// Has everything that is at work stop where nothing is half done.
+    fn stop_work(&mut self, signal: Interrupt) {
+        self.at_work.values().for_each(|pass| visit::stop(&pass.stop, signal));
+        self.visits.stop(signal);
     }
 
     /// Asks the store who wrote a version that was put away.
@@ -224,12 +264,9 @@ impl Daemon {
     fn reload(&mut self) {
         let loaded =
             (self.load)().map_err(|invalid| invalid.problems.into_iter().map(Trouble::of_problem).collect::<Vec<_>>());
-        let loaded = loaded.and_then(|desired| {
-            if desired.name == self.desired.name {
-                return Ok(desired);
-            }
-            let message = format!("the file's name changed from {} to {}", self.desired.name, desired.name);
-            Err(vec![Trouble::new("invalid", message).with_hint("That is another owner: start another daemon for it.")])
+        let loaded = loaded.and_then(|desired| match self.is_other(&desired) {
+            Some(trouble) => Err(vec![trouble]),
+            None => Ok(desired),
         });
         match loaded {
             Ok(desired) => {
@@ -255,6 +292,15 @@ impl Daemon {
             }
         }
         self.watch_sources();
+    }
+
+    /// Says so where a file is of another owner than the daemon's.
+    pub(super) fn is_other(&self, desired: &Desired) -> Option<Trouble> {
+        if desired.name == self.desired.name {
+            return None;
+        }
+        let message = format!("the file's name changed from {} to {}", self.desired.name, desired.name);
+        Some(Trouble::new("invalid", message).with_hint("That is another owner: start another daemon for it."))
     }
 
     /// Goes on with another desired state.

@@ -68,6 +68,8 @@ pub struct Schedule {
     lanes: BTreeMap<TargetName, Lane>,
     release: Release,
     reload: Reload,
+    /// Targets that a command has to itself: nothing begins there.
+    barred: BTreeSet<TargetName>,
 }
 
 #[derive(Debug, Clone)]
@@ -105,6 +107,7 @@ impl Schedule {
             lanes: BTreeMap::new(),
             release: Release { wanted: true, due: Moment::ZERO, began: None, again: false, failures: 0 },
             reload: Reload { due: interval, noticed: None },
+            barred: BTreeSet::new(),
         };
         schedule.set_targets(targets, Moment::ZERO);
         schedule
@@ -147,6 +150,34 @@ impl Schedule {
         self.want_release(now);
     }
 
+    /// Sets the targets on which nothing begins until they are set otherwise; no release begins while there are any.
+    pub fn bar(&mut self, targets: BTreeSet<TargetName>) {
+        self.barred = targets;
+    }
+
+    /// Makes some targets due at once, and a release worth a try.
+    pub fn look_again(&mut self, targets: &BTreeSet<TargetName>, now: Moment) {
+        for (_, lane) in self.lanes.iter_mut().filter(|(name, _)| targets.contains(*name)) {
+            (lane.due, lane.again) = (now, lane.began.is_some());
+        }
+        self.want_release(now);
+    }
+
+    /// Notes that a pass was stopped before it came to anything: that of a target, or a release. It is due again.
+    pub fn stopped(&mut self, target: Option<&TargetName>, now: Moment) {
+        match target {
+            Some(target) => {
+                if let Some(lane) = self.lanes.get_mut(target) {
+                    (lane.began, lane.again, lane.due) = (None, false, now);
+                }
+            }
+            None => {
+                let release = &mut self.release;
+                (release.began, release.again, release.wanted, release.due) = (None, false, true, now);
+            }
+        }
+    }
+
     /// Returns what is to begin now, and takes it as begun.
     pub fn begin(&mut self, now: Moment) -> Vec<Due> {
         let mut due = Vec::new();
@@ -170,8 +201,8 @@ impl Schedule {
     }
 
     fn due_lanes(&self, now: Moment) -> Vec<TargetName> {
-        let due = |lane: &Lane| lane.began.is_none() && self.lane_at(lane) <= now;
-        self.lanes.iter().filter(|(_, lane)| due(lane)).map(|(name, _)| name.clone()).collect()
+        let due = |(name, lane): &(&TargetName, &Lane)| self.may_begin(name, lane) && self.lane_at(lane) <= now;
+        self.lanes.iter().filter(due).map(|(name, _)| name.clone()).collect()
     }
 
     /// Notes what came of one target's own pass. `withheld` says whether the file asks for something that waits for a
@@ -231,7 +262,8 @@ impl Schedule {
 
     /// Returns when something is due at the latest.
     pub fn wake_at(&self) -> Moment {
-        let lanes = self.lanes.values().filter(|lane| lane.began.is_none()).map(|lane| self.lane_at(lane));
+        let lanes = self.lanes.iter().filter(|(name, lane)| self.may_begin(name, lane));
+        let lanes = lanes.map(|(_, lane)| self.lane_at(lane));
         let release = self.may_release().then_some(self.release.due);
         lanes.chain(release).fold(self.reload_at(), Moment::min)
     }
@@ -249,7 +281,11 @@ impl Schedule {
 
     fn may_release(&self) -> bool {
         let well = self.lanes.values().all(|lane| lane.health == Health::Well);
-        self.release.wanted && self.release.began.is_none() && well
+        self.release.wanted && self.release.began.is_none() && self.barred.is_empty() && well
+    }
+
+    fn may_begin(&self, name: &TargetName, lane: &Lane) -> bool {
+        lane.began.is_none() && !self.barred.contains(name)
     }
 
     fn reload_at(&self) -> Moment {
@@ -428,6 +464,39 @@ mod tests {
         assert_eq!(schedule.begin(MINUTE + ms(2)), [Due::Release]);
         assert_eq!(schedule.begin(MINUTE + ms(29_000)), []);
         assert_eq!(schedule.begin(MINUTE + ms(31_000)), both().map(Due::Repair));
+    }
+
+    #[test]
+    fn nothing_begins_on_a_target_that_a_command_has_to_itself() {
+        let mut schedule = settled();
+        let now = MINUTE * 2;
+        assert_eq!(schedule.begin(now), [Due::Reload]);
+        schedule.want_release(now);
+        schedule.bar([name("aws")].into());
+        assert_eq!(schedule.begin(now), [Due::Repair(name("azure"))]);
+        schedule.repaired(&name("azure"), now, Health::Well, false, 0.5);
+        assert!(schedule.wake_at() > now, "nothing to wake up for");
+        schedule.bar(BTreeSet::new());
+        schedule.look_again(&[name("aws")].into(), now);
+        assert_eq!(schedule.begin(now), [Due::Release], "which looks at all of them");
+    }
+
+    #[test]
+    fn a_pass_that_was_stopped_is_due_again() {
+        let mut schedule = settled();
+        schedule.want_release(ms(100));
+        assert_eq!(schedule.begin(ms(100)), [Due::Release]);
+        schedule.bar(both().into());
+        schedule.stopped(None, ms(150));
+        assert_eq!(schedule.begin(ms(150)), []);
+        schedule.bar(BTreeSet::new());
+        assert_eq!(schedule.begin(ms(160)), [Due::Release]);
+        schedule.released(ms(170), Released::Settled, 0.5);
+        let now = MINUTE * 2;
+        schedule.begin(now);
+        assert_eq!(schedule.begin(now), both().map(Due::Repair));
+        schedule.stopped(Some(&name("aws")), now);
+        assert_eq!(schedule.begin(now), [Due::Repair(name("aws"))]);
     }
 
     #[test]

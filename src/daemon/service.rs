@@ -8,10 +8,7 @@
 //! ```
 //! One who says nothing, or nonsense, or too much, is hung up on; however many do so, passes go on.
 
-use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +22,6 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -41,38 +37,6 @@ const SAID_BY: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The most bytes of what is asked that are kept for one conversation, its headers included.
 const MOST_SAID: usize = 16 << 10;
-
-/// The socket in the state directory. It goes when this is dropped.
-#[derive(Debug)]
-pub struct Socket {
-    path: PathBuf,
-    serving: JoinHandle<()>,
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        self.serving.abort();
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Answers over `daemon.sock` in a directory that is locked. Where there can be no socket the daemon goes on without.
-pub fn listen_beside(dir: &Path, board: Arc<Board>) -> Option<Socket> {
-    let path = dir.join("daemon.sock");
-    let listener = bind(&path)
-        .inspect_err(|error| {
-            tracing::warn!(%error, path = %path.display(), "there is no socket: probes will find nobody");
-        })
-        .ok()?;
-    let serving = tokio::spawn(async move {
-        let (router, seats) = (router(board), Arc::new(Semaphore::new(CONVERSATIONS)));
-        loop {
-            let accepted = listener.accept().await.map(|(stream, _)| stream);
-            take(accepted, &router, &seats).await;
-        }
-    });
-    Some(Socket { path, serving })
-}
 
 /// Answers over `--listen` as well, until this is dropped.
 #[derive(Debug)]
@@ -126,17 +90,6 @@ async fn refuse_strangers(request: Request, next: Next) -> Response {
     (StatusCode::MISDIRECTED_REQUEST, "ask for localhost or for an address\n").into_response()
 }
 
-/// Binds anew where a daemon that was killed left its socket: whoever holds the lock is the only one.
-fn bind(path: &Path) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, Permissions::from_mode(0o660))?;
-    Ok(listener)
-}
-
 /// Speaks with one who came, once there is a seat.
 async fn take<S>(accepted: io::Result<S>, router: &Router, seats: &Arc<Semaphore>)
 where
@@ -165,7 +118,8 @@ where
     });
 }
 
-fn router(board: Arc<Board>) -> Router {
+/// Returns what answers those who ask how the daemon is.
+pub(super) fn router(board: Arc<Board>) -> Router {
     let live = get(async |State(board): State<Arc<Board>>| answer(board.live()));
     let ready = get(async |State(board): State<Arc<Board>>| answer(board.ready()));
     // One at a time, and beside the passes: it reads what is remembered of every target.
