@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use repin_emulator::Emulator;
+use repin_provider::limit::Share;
 use repin_provider::{Error, Owner, Provider};
 
 use super::args::{Common, DaemonArgs};
@@ -140,7 +141,7 @@ struct Connector {
 #[async_trait]
 impl Connect for Connector {
     async fn connect(&self, owner: &Owner, config: &TargetConfig) -> Result<Arc<dyn Provider>, Error> {
-        connect::provider(owner, config, self.emulator.as_ref()).await
+        connect::provider_with_share(owner, config, self.emulator.as_ref(), Share::HALF).await
     }
 }
 

@@ -80,6 +80,8 @@ struct Lane {
     again: bool,
     health: Health,
     failures: u32,
+    /// How far apart the store's quotas have two passes begin.
+    apart: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -116,15 +118,28 @@ impl Schedule {
     /// Sets which targets there are: new ones are looked at at once, those that are gone no more.
     pub fn set_targets(&mut self, targets: impl IntoIterator<Item = TargetName>, now: Moment) {
         let mut before = std::mem::take(&mut self.lanes);
-        let new = || Lane { due: now, began: None, again: false, health: Health::Unknown, failures: 0 };
+        let new = || Lane {
+            due: now,
+            began: None,
+            again: false,
+            health: Health::Unknown,
+            failures: 0,
+            apart: Duration::ZERO,
+        };
         self.lanes = targets.into_iter().map(|name| (name.clone(), before.remove(&name).unwrap_or_else(new))).collect();
     }
 
     /// Forgets how a target was found: it is another one now.
     pub fn renew(&mut self, target: &TargetName, now: Moment) {
         if let Some(lane) = self.lanes.get_mut(target) {
-            *lane =
-                Lane { due: now, began: lane.began, again: lane.began.is_some(), health: Health::Unknown, failures: 0 };
+            *lane = Lane {
+                due: now,
+                began: lane.began,
+                again: lane.began.is_some(),
+                health: Health::Unknown,
+                failures: 0,
+                apart: Duration::ZERO,
+            };
         }
     }
 
@@ -205,6 +220,14 @@ impl Schedule {
         self.lanes.iter().filter(due).map(|(name, _)| name.clone()).collect()
     }
 
+    /// Keeps the passes of one target so far apart, where that is more than the interval: its store's quotas allow no more,
+    /// though one pass by itself may be quick.
+    pub fn keep_apart(&mut self, target: &TargetName, apart: Duration) {
+        if let Some(lane) = self.lanes.get_mut(target) {
+            lane.apart = apart.mul_f64(STRETCH);
+        }
+    }
+
     /// Notes what came of one target's own pass. `withheld` says whether the file asks for something that waits for a
     /// release; `random` is between 0 and 1.
     pub fn repaired(&mut self, target: &TargetName, now: Moment, health: Health, withheld: bool, random: f64) {
@@ -220,7 +243,7 @@ impl Schedule {
             return;
         }
         lane.failures = 0;
-        lane.due = if again { now } else { next(began, now, interval, random) };
+        lane.due = if again { now } else { next(began, now, interval, random).max(began + lane.apart) };
         // Whatever a release waited for, this may have been it.
         if was_away {
             self.release.due = self.release.due.min(now);
@@ -255,7 +278,7 @@ impl Schedule {
                 lane.failures += 1;
                 lane.due = now + jittered(wait(lane.failures, interval), random);
             } else if away.is_empty() {
-                lane.due = lane.due.max(next(began, now, interval, random));
+                lane.due = lane.due.max(next(began, now, interval, random)).max(began + lane.apart);
             }
         }
     }
@@ -497,6 +520,19 @@ mod tests {
         assert_eq!(schedule.begin(now), both().map(Due::Repair));
         schedule.stopped(Some(&name("aws")), now);
         assert_eq!(schedule.begin(now), [Due::Repair(name("aws"))]);
+    }
+
+    #[test]
+    fn passes_are_as_far_apart_as_the_quotas_have_them() {
+        let mut schedule = settled();
+        schedule.keep_apart(&name("azure"), MINUTE * 8);
+        schedule.begin(MINUTE * 2);
+        schedule.begin(MINUTE * 2);
+        both().iter().for_each(|target| schedule.repaired(target, MINUTE * 2 + ms(10), Health::Well, false, 0.5));
+        assert_eq!(schedule.lane(&name("aws")), Some((Health::Well, MINUTE * 3)));
+        assert_eq!(schedule.lane(&name("azure")), Some((Health::Well, MINUTE * 12)), "and some time to spare");
+        schedule.hurry(MINUTE * 4);
+        assert_eq!(schedule.lane(&name("azure")), Some((Health::Well, MINUTE * 4)), "but for who insists");
     }
 
     #[test]
