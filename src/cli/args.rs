@@ -73,7 +73,9 @@ Signals:
   SIGTERM, SIGINT  stop as soon as nothing is half done, within 25 s; exit 0 (SIGINT: 130). Once more to
                    stop at once, exit 143 (130): what was begun is recorded as begun
 
-Beside it, on the same host or another, every other command works: a rollback or a hold is obeyed.
+Beside it every other command works: a rollback or a hold is obeyed, whichever host it comes from. On
+this host commands go through its socket ($RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/repin, else beside
+its state) and need no credentials of their own: its user and group are served. --direct goes round it.
 
 Examples:
   repin daemon -f repin.yaml --dry-run   watch only, for a first week
