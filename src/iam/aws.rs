@@ -143,9 +143,15 @@ fn statements(name: &Owner, targets: &Targets<'_>, mode: Mode) -> Vec<Statement>
     }
     let entries = places.iter().map(Place::entries).collect();
     let documents = places.iter().map(Place::documents).collect();
-    let reads = ["ssm:GetParameters", "ssm:GetParameterHistory", "ssm:ListTagsForResource"];
+    // Whose something is that may be taken over matters to files alone. The history is for pins to a time, and to say who
+    // keeps changing an entry.
+    let reads: &[_] = match mode {
+        Mode::Plan => &["ssm:GetParameters", "ssm:ListTagsForResource"],
+        Mode::Apply => &["ssm:GetParameters", "ssm:ListTagsForResource", "ssm:GetParameterHistory"],
+        Mode::Rollback => &["ssm:GetParameters", "ssm:GetParameterHistory"],
+    };
     let mut statements = vec![
-        Statement::new("ReadEntries", &reads, entries),
+        Statement::new("ReadEntries", reads, entries),
         Statement::new("ReadLedger", &["ssm:GetParameters"], documents),
         Statement::new("List", &["ssm:GetParametersByPath"], sorted(listed)),
     ];

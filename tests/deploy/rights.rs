@@ -38,9 +38,9 @@ impl Rights {
         self.statements.iter().flat_map(of).chain(data).collect()
     }
 
-    /// Returns what is granted and was not needed so far.
-    pub(crate) fn unused(&self) -> BTreeSet<Right> {
-        self.granted().difference(&self.used).cloned().collect()
+    /// Returns what was needed so far.
+    pub(crate) fn used(&self) -> BTreeSet<Right> {
+        self.used.clone()
     }
 
     /// Judges everything that reached the clouds since the last reset; returns what is not allowed.
@@ -66,6 +66,10 @@ impl Rights {
             "ssm" => {
                 let names: Vec<String> = call.name.iter().flat_map(|names| names.split(',')).map(arn).collect();
                 let action = format!("ssm:{}", call.operation);
+                // IAM asks for it where a put carries tags, as every create of an entry does: no request shows it.
+                if call.operation == "PutParameter" {
+                    self.allows_action("ssm:AddTagsToResource", |s| names.iter().all(|name| covers(s, name)));
+                }
                 !names.is_empty() && names.iter().all(|name| self.allows_action(&action, |s| covers(s, name)))
             }
             "kms" => {
