@@ -1,6 +1,7 @@
 //! Asks every store, in parallel: first the ledgers and the items, then only what the first answers make necessary.
 
 mod closer;
+pub mod patience;
 mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,6 +140,7 @@ fn newest_file(observed: &Observed) -> Option<FileDigest> {
 }
 
 /// Reads one target's ledger, then the keys that the file wants or the ledger knows.
+#[tracing::instrument(level = "debug", name = "target", skip_all, fields(target_name = %target.name, stage = "look"))]
 async fn look(
     request: &Request<'_>,
     target: &Target,
@@ -196,6 +198,7 @@ fn may_take_over(
 
 /// Reads what the first look makes necessary: secrets whose value at this version is not known, contents of pins that
 /// are no longer served, owners of items that may be ours or become ours.
+#[tracing::instrument(level = "debug", name = "target", skip_all, fields(target_name = %target.name, stage = "look"))]
 async fn look_closer(
     request: &Request<'_>,
     target: &Target,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::future::join_all;
 use repin_provider::{Key, Provider, TargetName};
 
 use super::Failure;
@@ -13,7 +12,8 @@ use super::session::{self, Session};
 use crate::exit::Exit;
 use crate::history::{self, Release, Source};
 use crate::model::release::{Ledger, TargetId};
-use crate::record::ledger;
+use crate::observe::patience;
+use crate::record::ledger::{self, LedgerError};
 use crate::report::{Trouble, json, text};
 
 /// The ledgers that could be read.
@@ -39,25 +39,26 @@ impl Ledgers {
             ledgers.troubles.extend(failure.troubles);
         }
         let (name, memory) = (ledgers.name.clone(), &ledgers.session.host.memory);
-        let reads = ledgers.session.providers.iter().map(async |(target, provider)| {
+        let read = async |provider: &Arc<dyn Provider>| {
             let id = TargetId::of(provider.place());
             let mut known = memory.target(&id);
-            let loaded = ledger::load(provider.as_ref(), &name, &mut known.ledger).await;
-            if loaded.is_ok() {
-                memory.remember_target(&id, &known);
-            }
-            (target.clone(), provider.clone(), loaded)
-        });
-        for (target, provider, loaded) in join_all(reads).await {
-            match loaded {
-                Ok(loaded) => {
-                    ledgers.read.insert(target, (loaded.ledger, provider));
-                }
+            let loaded = ledger::load(provider.as_ref(), &name, &mut known.ledger).await?;
+            memory.remember_target(&id, &known);
+            Ok::<_, LedgerError>((loaded.ledger, Arc::clone(provider)))
+        };
+        let providers = &ledgers.session.providers;
+        let mut answers = patience::each(providers.iter().map(|(target, provider)| (target, read(provider)))).await;
+        let mut failed = Vec::new();
+        for (target, provider) in providers {
+            let silent = || Err(patience::silent(provider.as_ref(), "read the ledger").into());
+            match answers.remove(target).unwrap_or_else(silent) {
+                Ok(read) => drop(ledgers.read.insert(target.clone(), read)),
                 Err(error) => {
-                    ledgers.failed(Exit::of_ledger(&error), Trouble::of_ledger(&error).with_target(&target));
+                    failed.push((Exit::of_ledger(&error), Trouble::of_ledger(&error).with_target(target)));
                 }
             }
         }
+        failed.into_iter().for_each(|(exit, trouble)| ledgers.failed(exit, trouble));
         if ledgers.read.is_empty() {
             return Err(ledgers.into_failure());
         }

@@ -1,7 +1,9 @@
 //! `repin status`: how the configuration stands, verdict first.
 
+use std::collections::BTreeMap;
+
 use futures::future::join_all;
-use repin_provider::{Observe, Owner, Provider, TargetName};
+use repin_provider::{Error, Key, Observe, Owner, Provider, Seen, TargetName};
 
 use super::args::{Common, Probe, StatusArgs};
 use super::print::Printer;
@@ -9,7 +11,8 @@ use super::session::{self, Session};
 use super::{Failure, probe};
 use crate::control::places::Places;
 use crate::exit::Exit;
-use crate::model::release::TargetId;
+use crate::model::release::{Ledger, TargetId};
+use crate::observe::patience;
 use crate::record::host::{HostMemory, TargetMemory};
 use crate::record::ledger::{self, LedgerError};
 use crate::report::{Trouble, json, text};
@@ -23,8 +26,14 @@ pub(super) async fn run(common: &Common, args: &StatusArgs, printer: &Printer) -
     let mut session = Session::open(common, &identity.name, &identity.targets, printer).await?;
     let unconnected = session.take_unconnected();
     let memory = &session.host.memory;
-    let looks =
-        session.providers.iter().map(|(target, provider)| look(&identity.name, target, provider.as_ref(), memory));
+    let reads = session.providers.iter().map(|(target, provider)| {
+        (target, read_ledger(&identity.name, TargetId::of(provider.place()), provider.as_ref(), memory))
+    });
+    let mut reads = patience::each(reads).await;
+    let looks = session.providers.iter().map(|(target, provider)| {
+        let silent = || Err(patience::silent(provider.as_ref(), "read the ledger").into());
+        look(&identity.name, target, provider.as_ref(), memory, reads.remove(target).unwrap_or_else(silent))
+    });
     let mut looked = join_all(looks).await;
     for (target, failure) in unconnected {
         let Some(config) = identity.targets.get(&target) else { continue };
@@ -67,19 +76,43 @@ fn from_memory(name: &Owner, target: &TargetName, id: TargetId, memory: &HostMem
     (look, known)
 }
 
-/// Looks at one target: its ledger, then what it serves for each key that the ledger knows.
+/// Reads a target's ledger.
+async fn read_ledger(
+    name: &Owner,
+    id: TargetId,
+    provider: &dyn Provider,
+    memory: &HostMemory,
+) -> Result<(Ledger, TargetMemory), LedgerError> {
+    let mut known = memory.target(&id);
+    let loaded = ledger::load(provider, name, &mut known.ledger).await?;
+    Ok((loaded.ledger, known))
+}
+
+/// Looks at one target: its ledger was read, and what it serves for each key that the ledger knows is asked for.
 async fn look(
     name: &Owner,
     target: &TargetName,
     provider: &dyn Provider,
     memory: &HostMemory,
+    read: Result<(Ledger, TargetMemory), LedgerError>,
 ) -> (Look, Option<Failure>) {
-    let (mut look, mut known) = from_memory(name, target, TargetId::of(provider.place()), memory);
-    match ask(name, provider, &mut look, &mut known).await {
-        Ok(()) => {
-            memory.remember_target(&look.id, &known);
-            (look, None)
-        }
+    let (mut look, _) = from_memory(name, target, TargetId::of(provider.place()), memory);
+    let asked = match read {
+        Ok((ledger, mut known)) => match items(provider, &ledger, &mut known).await {
+            Ok(items) => {
+                memory.remember_target(&look.id, &known);
+                (look.ledger, look.items) = (Some(ledger), Some(items));
+                Ok(())
+            }
+            Err(error) => {
+                look.ledger = Some(ledger);
+                Err(error.into())
+            }
+        },
+        Err(error) => Err(error),
+    };
+    match asked {
+        Ok(()) => (look, None),
         Err(error) => {
             let trouble = Trouble::of_ledger(&error).with_target(target);
             (look, Some(Failure::new(Exit::of_ledger(&error), trouble)))
@@ -87,22 +120,18 @@ async fn look(
     }
 }
 
-async fn ask(
-    name: &Owner,
+/// Asks what a target serves for each key that its ledger knows.
+async fn items(
     provider: &dyn Provider,
-    look: &mut Look,
+    ledger: &Ledger,
     known: &mut TargetMemory,
-) -> Result<(), LedgerError> {
-    let loaded = ledger::load(provider, name, &mut known.ledger).await?;
-    let keys: Vec<_> = loaded.ledger.pins.keys().cloned().collect();
-    look.ledger = Some(loaded.ledger);
+) -> Result<BTreeMap<Key, Seen>, Error> {
+    let keys: Vec<_> = ledger.pins.keys().cloned().collect();
     if keys.is_empty() {
-        look.items = Some(Default::default());
-        return Ok(());
+        return Ok(BTreeMap::new());
     }
     let seen =
         provider.observe(Observe { keys, census: false, resume: known.resume.take(), ..Observe::default() }).await?;
     known.resume = seen.resume;
-    look.items = Some(seen.items);
-    Ok(())
+    Ok(seen.items)
 }

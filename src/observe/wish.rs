@@ -3,15 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::join_all;
-use futures::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
-use repin_provider::{Error, ErrorKind, Item, Key, Observe, Owner, Provider, Seen, Serving, TargetName, Version, View};
-use tokio::time::Instant;
+use repin_provider::{Error, Item, Key, Observe, Owner, Provider, Seen, Serving, TargetName, Version, View};
 
-use super::{ObserveError, Providers, Seeing, capabilities, closer, may_take_over};
+use super::{ObserveError, Providers, Seeing, capabilities, closer, may_take_over, patience};
 use crate::model::observed::{Observed, TargetState};
 use crate::model::release::{Ledger, Runner, TargetId};
 use crate::model::way::{self, Goal, Way};
@@ -26,36 +23,24 @@ pub struct Reached {
     pub unreached: BTreeMap<TargetName, ObserveError>,
 }
 
-/// How long other targets are waited for once one has answered. One that is slower is finished by a later pass.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Reads the ledgers of all targets in scope. One that does not answer is given up soon after another has: a store that
-/// swallows requests would else hold up the way back of all.
+/// Reads the ledgers of all targets in scope. One that does not answer keeps no other waiting; it is finished by a later
+/// pass.
 pub async fn reach(
     owner: &Owner,
     providers: &Providers,
     memory: &HostMemory,
     is_gone: &(dyn Fn(&Runner) -> bool + Send + Sync),
 ) -> Reached {
-    let reads = providers.iter().map(|(name, provider)| async move {
-        (name, provider, read_ledger(owner, provider.as_ref(), memory, is_gone).await)
-    });
-    let mut reads: FuturesUnordered<_> = reads.collect();
+    let reads = providers.iter().map(|(name, provider)| (name, read_ledger(owner, provider.as_ref(), memory, is_gone)));
+    let mut reads = patience::each(reads).await;
     let mut reached = Reached {
         seeing: Seeing { observed: Observed::default(), memories: BTreeMap::new() },
-        unreached: providers.iter().map(|(name, provider)| (name.clone(), silent(name, provider.as_ref()))).collect(),
+        unreached: BTreeMap::new(),
     };
-    let mut deadline = None;
-    loop {
-        let read = match deadline {
-            Some(deadline) => tokio::time::timeout_at(deadline, reads.next()).await.ok().flatten(),
-            None => reads.next().await,
-        };
-        let Some((name, provider, read)) = read else { return reached };
-        match read {
+    for (name, provider) in providers {
+        let silent = || Err(patience::silent(provider.as_ref(), "read the ledger").into());
+        match reads.remove(name).unwrap_or_else(silent) {
             Ok((state, memory)) => {
-                deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
-                reached.unreached.remove(name);
                 reached.seeing.observed.targets.insert(name.clone(), state);
                 reached.seeing.memories.insert(name.clone(), memory);
             }
@@ -65,13 +50,7 @@ pub async fn reach(
             }
         }
     }
-}
-
-/// What is said of a target that had not answered when it was given up.
-fn silent(name: &TargetName, provider: &dyn Provider) -> ObserveError {
-    let message = format!("{} has not answered, and others have", provider.endpoint());
-    let error = Error::new(ErrorKind::Unreachable, "read the ledger", message);
-    ObserveError { target: name.clone(), endpoint: provider.endpoint(), error: error.into() }
+    reached
 }
 
 async fn read_ledger(

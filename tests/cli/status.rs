@@ -94,6 +94,14 @@ async fn a_target_that_is_not_reached_is_shown_with_what_it_served() {
     let shown = world.run(&["status"]).await.expect(75);
     assert!(shown.stdout.contains("<- served 1 when last seen"), "{}", shown.stdout);
     assert!(shown.stderr.contains("azure: "), "{}", shown.stderr);
+    // One that swallows requests keeps nobody waiting for all of its time limits: what is known is shown.
+    world.faults(|call| if call.service == "appconfig" { Fault::HangBefore } else { Fault::None });
+    for command in ["status", "history"] {
+        world.reset();
+        let told = world.run(&[command]).await.expect(75).stderr;
+        assert!(told.contains("has not answered, and others have"), "{told}");
+        assert_eq!(world.count("appconfig", "GET /kv"), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
