@@ -101,6 +101,7 @@ async fn close(work: &mut Work<'_>) -> Result<(), LedgerError> {
     Ok(())
 }
 
+#[tracing::instrument(level = "debug", name = "target", skip_all, fields(target_name = %work.name, stage = "claim"))]
 async fn claim_one(
     context: &Context<'_>,
     plan: &Plan,

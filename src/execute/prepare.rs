@@ -54,6 +54,7 @@ pub(super) fn blame(executed: &mut Executed, unprepared: Vec<Unprepared>) {
     }
 }
 
+#[tracing::instrument(level = "debug", name = "target", skip_all, fields(target_name = %work.name, stage = "prepare"))]
 async fn prepare_one(
     context: &Context<'_>,
     plan: &Plan,

@@ -98,7 +98,7 @@ impl Intercept for Counts {
         let Some(Sent { operation, span, at }) = config.load::<Sent>() else { return Ok(()) };
         let status = context.response().map(|response| response.status().as_u16());
         *self.lock().answers.entry(operation.clone()).or_default().entry(status).or_default() += 1;
-        tracing::debug!(parent: span, status, milliseconds = at.elapsed().as_millis(), "answered");
+        span.in_scope(|| tracing::debug!(status, seconds = at.elapsed().as_secs_f64(), "answered"));
         // An attempt that fails before it is sent must not count this one again.
         config.interceptor_state().unset::<Sent>();
         Ok(())

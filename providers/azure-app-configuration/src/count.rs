@@ -89,7 +89,7 @@ impl Policy for Counter {
         let answer = first.send(context, request, rest).instrument(span.clone()).await;
         let status = answer.as_ref().ok().map(|answer| u16::from(answer.status()));
         *self.lock().answers.entry(operation.to_owned()).or_default().entry(status).or_default() += 1;
-        tracing::debug!(parent: &span, status, milliseconds = at.elapsed().as_millis(), "answered");
+        span.in_scope(|| tracing::debug!(status, seconds = at.elapsed().as_secs_f64(), "answered"));
         answer
     }
 }
