@@ -78,6 +78,13 @@ pub struct Pass<'a> {
     pub interrupt: watch::Receiver<Option<Interrupt>>,
 }
 
+impl Pass<'_> {
+    /// Names it in logs.
+    fn kind(&self) -> &'static str {
+        if self.limits.repair_only { "repair" } else { "release" }
+    }
+}
+
 /// Why a pass did nothing.
 #[derive(Debug)]
 pub enum PassError {
@@ -101,6 +108,7 @@ pub enum PassError {
 ///
 /// # Errors
 /// Says why there is no plan. A plan that may not run is returned, with its blocks.
+#[tracing::instrument(level = "debug", name = "pass", skip_all, fields(owner = %pass.desired.name, kind = "plan"))]
 pub async fn plan_only(pass: &Pass<'_>) -> Result<(Plan, Observed), PassError> {
     let elsewhere = elsewhere(pass).await;
     let Seeing { mut observed, mut memories } = look(pass, true, &elsewhere).await?;
@@ -133,6 +141,7 @@ pub async fn plan_only(pass: &Pass<'_>) -> Result<(Plan, Observed), PassError> {
 ///
 /// # Errors
 /// Says why nothing was done. Whatever was tried is an [`Outcome`].
+#[tracing::instrument(level = "debug", name = "pass", skip_all, fields(owner = %pass.desired.name, kind = pass.kind()))]
 pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
     let before = requests(pass.providers);
     let mut wait = FIRST_WAIT;
@@ -149,6 +158,12 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
         let blocked = blocked(&plan);
         if blocked.is_none() {
             refuse_stale(pass, &plan, &observed)?;
+            if plan.is_stalled(&pass.limits) {
+                remember(pass, memories, &[], &plan);
+                let untried = execute::untried(&plan).after(earlier);
+                let outcome = outcome(pass, plan, untried, &before);
+                return Ok(Outcome { release: finished, recorded, stalled: true, ..outcome });
+            }
         }
         let raced = match blocked {
             Some(BlockKind::Running) if attempt < ANEW => None,
@@ -394,6 +409,7 @@ fn outcome(pass: &Pass<'_>, plan: Plan, executed: Executed, before: &BTreeMap<Ta
         requests,
         interrupted: executed.interrupted,
         undone: executed.undone,
+        stalled: false,
     }
 }
 

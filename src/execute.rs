@@ -226,6 +226,7 @@ struct Finished {
 }
 
 /// Serves, verifies and, if asked to, records one target.
+#[tracing::instrument(level = "debug", name = "target", skip_all, fields(target_name = %work.name, stage = "serve"))]
 async fn finish(context: &Context<'_>, work: &mut Work<'_>, deadline: Instant, record: bool) -> Finished {
     let mut failures = Vec::new();
     let mut outcomes = serve::serve(context, work, deadline).await;
@@ -315,13 +316,18 @@ fn into_error(error: LedgerError) -> Error {
     }
 }
 
-fn nothing_done(plan: &Plan, failures: Vec<TargetFailure>, interrupted: Option<Interrupt>) -> Executed {
+/// Describes a plan of which no step was tried.
+pub fn untried(plan: &Plan) -> Executed {
     let steps = plan
         .targets
         .iter()
         .flat_map(|(name, target)| target.steps.iter().map(move |step| outcome(name, step, StepResult::Skipped)))
         .collect();
-    Executed { steps, failures, interrupted, ..Executed::default() }
+    Executed { steps, ..Executed::default() }
+}
+
+fn nothing_done(plan: &Plan, failures: Vec<TargetFailure>, interrupted: Option<Interrupt>) -> Executed {
+    Executed { failures, interrupted, ..untried(plan) }
 }
 
 fn outcome(target: &TargetName, step: &Step, result: StepResult) -> StepOutcome {

@@ -236,6 +236,7 @@ fn give_up(
 ///
 /// # Errors
 /// Says why nothing was done. Whatever was tried is an [`Outcome`].
+#[tracing::instrument(level = "debug", name = "pass", skip_all, fields(owner = %pass.owner, kind = "wish"))]
 pub async fn carry_out(pass: &WishPass<'_>, ask: &Ask) -> Result<Outcome, WishError> {
     urgently(carry_out_now(pass, ask)).await
 }
@@ -557,5 +558,6 @@ fn outcome(
         requests: sent(pass.providers, before),
         interrupted: executed.interrupted,
         undone: false,
+        stalled: false,
     }
 }

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use repin_provider::{Item, Key, Seen, TargetName, Version};
+use repin_provider::{Item, Key, Provider, Seen, TargetName, Version};
 use serde_json::{Value, json};
 
-use super::metrics::Metrics;
+use super::metrics::{Metrics, Reload};
 use super::pass::Ended;
+use super::tally::Tally;
 use crate::cycle::Host;
 use crate::model::desired::Desired;
 use crate::model::release::{Ledger, TargetId};
@@ -28,6 +29,7 @@ pub struct Board {
     host: Arc<Host>,
     dry_run: bool,
     metrics: Metrics,
+    tally: Mutex<Tally>,
     state: Mutex<State>,
 }
 
@@ -43,9 +45,13 @@ pub(super) struct State {
     /// What keeps the file from being released, beside targets that cannot be had.
     pub(super) stuck: Vec<Trouble>,
     pub(super) contested: Vec<Contested>,
+    /// Whether a newer release has superseded the file.
+    pub(super) behind: bool,
     /// Whether every target has had a good pass since the start; stays so.
     ready: bool,
     turned: Instant,
+    /// For how long nothing moves although something is at work, where that is too long.
+    stuck_for: Option<Duration>,
 }
 
 /// Keys that serve another version than they should, with what they serve; `None` where that is nothing.
@@ -68,6 +74,14 @@ pub(super) struct TargetHealth {
     pub(super) held: usize,
     /// The newest release in its ledger.
     pub(super) release: u64,
+    /// Entries that its ledger owns.
+    pub(super) entries: usize,
+    /// Entries that it does not take.
+    pub(super) refused: usize,
+    /// When the first of the kept releases can no longer be restored, where one ends by age.
+    pub(super) restorable_until: Option<Timestamp>,
+    /// Since when it is looked at.
+    pub(super) watched: Timestamp,
 }
 
 /// An entry that somebody else insists on.
@@ -89,17 +103,9 @@ impl Board {
     ) -> Self {
         let now = (host.now)();
         let targets = scope.map(|name| (name, TargetHealth::unknown(now))).collect();
-        let state = State {
-            desired,
-            file: Vec::new(),
-            targets,
-            waits: None,
-            stuck: Vec::new(),
-            contested: Vec::new(),
-            ready: false,
-            turned: Instant::now(),
-        };
-        Self { host, dry_run, metrics: Metrics::new(), state: Mutex::new(state) }
+        let state = State::new(desired, targets);
+        let metrics = Metrics::new(now, dry_run);
+        Self { host, dry_run, metrics, tally: Mutex::default(), state: Mutex::new(state) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -108,29 +114,51 @@ impl Board {
 
     /// Counts a pass.
     pub(super) fn count(&self, ended: &Ended, good: bool) {
-        self.metrics.count(ended, good);
+        self.metrics.pass(&ended.of, good, ended.took.as_secs_f64());
+        ended.result.iter().flat_map(|outcome| &outcome.steps).for_each(|step| self.metrics.step(step));
+        self.take_answers();
     }
 
-    /// Returns what is counted, as text for Prometheus.
+    /// Counts a time that the file was read.
+    pub(super) fn reloaded(&self, result: Reload) {
+        self.metrics.reload(result);
+    }
+
+    /// Counts what is sent through a provider from now on.
+    pub(super) fn watch_provider(&self, target: &TargetName, provider: &Arc<dyn Provider>) {
+        self.tally().watch(target, provider);
+    }
+
+    /// Returns how many requests were sent since the start.
+    pub(super) fn sent(&self) -> u64 {
+        self.tally().sent()
+    }
+
+    fn take_answers(&self) {
+        self.tally().take(|target, counted, count| self.metrics.answers(target, counted, count));
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what is counted, as OpenMetrics text.
     pub(super) fn metrics(&self) -> Result<String, std::fmt::Error> {
-        self.metrics.text(&self.lock())
+        // What a pass at work has sent by now counts already.
+        self.take_answers();
+        self.metrics.text(&self.lock(), (self.host.now)())
     }
 
-    /// Notes that the loop turned.
-    pub(super) fn turn(&self) {
+    /// Notes that the loop turned, and for how long nothing moved although something is at work, where that is too long.
+    pub(super) fn turn(&self, stuck_for: Option<Duration>) {
         let mut state = self.lock();
-        state.turned = Instant::now();
+        (state.turned, state.stuck_for) = (Instant::now(), stuck_for);
         state.ready |= state.targets.values().all(|target| target.good.is_some());
     }
 
-    /// Tells whether the loop turns; otherwise why it does not seem to. Never depends on a store.
+    /// Tells whether the loop turns and its work gets on; otherwise why it does not seem to. Never depends on a store.
     pub fn live(&self) -> Result<String, String> {
-        let idle = self.lock().turned.elapsed();
-        if idle < PATIENCE {
-            Ok("live".to_owned())
-        } else {
-            Err(format!("no turn of the loop for {} s", idle.as_secs()))
-        }
+        self.lock().live()
     }
 
     /// Tells whether every target has had a good pass since the start; otherwise which has not.
@@ -177,6 +205,30 @@ impl Board {
 }
 
 impl State {
+    fn new(desired: Arc<Desired>, targets: BTreeMap<TargetName, TargetHealth>) -> Self {
+        Self {
+            desired,
+            file: Vec::new(),
+            targets,
+            waits: None,
+            stuck: Vec::new(),
+            contested: Vec::new(),
+            behind: false,
+            ready: false,
+            turned: Instant::now(),
+            stuck_for: None,
+        }
+    }
+
+    fn live(&self) -> Result<String, String> {
+        let idle = self.turned.elapsed();
+        match self.stuck_for {
+            _ if idle >= PATIENCE => Err(format!("no turn of the loop for {} s", idle.as_secs())),
+            Some(still) => Err(format!("a pass is at work and nothing was sent for {} s", still.as_secs())),
+            None => Ok("live".to_owned()),
+        }
+    }
+
     fn own(&self) -> Value {
         let targets: BTreeMap<_, _> =
             self.targets.iter().map(|(name, target)| (name.as_str(), target.json())).collect();
@@ -201,7 +253,19 @@ impl State {
 
 impl TargetHealth {
     pub(super) fn unknown(now: Timestamp) -> Self {
-        Self { error: None, since: now, good: None, next: None, drift: None, held: 0, release: 0 }
+        Self {
+            error: None,
+            since: now,
+            good: None,
+            next: None,
+            drift: None,
+            held: 0,
+            release: 0,
+            entries: 0,
+            refused: 0,
+            restorable_until: None,
+            watched: now,
+        }
     }
 
     fn json(&self) -> Value {
@@ -238,5 +302,37 @@ fn item(version: Version) -> Item {
         description: None,
         owner: None,
         locked: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    impl State {
+        /// A state of some targets.
+        pub(in crate::daemon) fn of_targets(targets: impl IntoIterator<Item = (TargetName, TargetHealth)>) -> Self {
+            let text = "version: 1\nname: test\ntargets:\n  azure: { provider: azure-app-configuration, endpoint: \
+                        https://contoso.azconfig.io }\nentries:\n  a: { value: one }\n";
+            let dir = tempfile::tempdir().expect("a folder");
+            let path = dir.path().join("repin.yaml");
+            std::fs::write(&path, text).expect("written");
+            let load =
+                |path: &Path| crate::desired::load(&crate::desired::Request::new(vec![path.to_owned()], |_| None));
+            Self::new(Arc::new(load(&path).expect("valid")), targets.into_iter().collect())
+        }
+    }
+
+    #[test]
+    fn a_loop_that_hangs_is_not_live() {
+        let mut state = State::of_targets([]);
+        assert_eq!(state.live(), Ok("live".to_owned()));
+        state.stuck_for = Some(Duration::from_secs(1800));
+        assert_eq!(state.live(), Err("a pass is at work and nothing was sent for 1800 s".to_owned()));
+        state.turned = Instant::now().checked_sub(PATIENCE).expect("the machine is up for longer");
+        let said = state.live().expect_err("it hangs");
+        assert!(said.starts_with("no turn of the loop for 30 s"), "{said}");
     }
 }

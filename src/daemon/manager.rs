@@ -41,9 +41,10 @@ impl Manager {
         tell(&[NotifyState::Stopping]);
     }
 
-    /// Feeds the watchdog: only the loop that begins the passes and takes their results does so.
-    pub(super) fn turn(&self) {
-        if self.watchdog.is_some() {
+    /// Feeds the watchdog: only the loop that begins the passes and takes their results does so, and not where a pass is
+    /// stuck. To be started anew is safe at any moment, and all that helps then.
+    pub(super) fn turn(&self, stuck_for: Option<Duration>) {
+        if is_fed(self.watchdog, stuck_for) {
             tell(&[NotifyState::Watchdog]);
         }
     }
@@ -57,8 +58,34 @@ impl Manager {
     }
 }
 
+/// Tells whether the watchdog is fed with a turn of the loop.
+fn is_fed(watchdog: Option<Duration>, stuck_for: Option<Duration>) -> bool {
+    watchdog.is_some() && stuck_for.is_none()
+}
+
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::debug!(%error, "the service manager cannot be told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_loop_whose_work_gets_on_feeds_the_watchdog() {
+        let minute = Some(Duration::from_secs(60));
+        assert!(is_fed(minute, None));
+        assert!(!is_fed(minute, Some(Duration::from_secs(1800))), "a pass hangs");
+        assert!(!is_fed(None, None), "nobody asked");
+    }
+
+    #[test]
+    fn the_loop_turns_twice_within_what_the_watchdog_waits() {
+        let beat = |watchdog| Manager { watchdog, status: String::new() }.beat();
+        assert_eq!(beat(None), BEAT);
+        assert_eq!(beat(Some(Duration::from_secs(2))), Duration::from_secs(1));
+        assert_eq!(beat(Some(Duration::from_secs(3600))), BEAT);
     }
 }

@@ -11,17 +11,22 @@
 
 mod board;
 pub mod control;
+mod exposition;
 pub mod listen;
 mod lock;
 mod manager;
 mod metrics;
 mod pass;
+mod process;
+mod pulse;
 mod receive;
+mod refusals;
 mod results;
 pub mod rivals;
 mod run;
 pub mod schedule;
 pub mod service;
+mod tally;
 mod tell;
 pub mod visit;
 pub mod watch;

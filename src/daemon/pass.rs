@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use repin_provider::{Error, ErrorKind, Key, Owner, Provider, RequestCounts, Revision, TargetName, Version};
+use repin_provider::{Error, ErrorKind, Key, Owner, Provider, Revision, TargetName, Version};
 use tokio::sync::watch;
 
+use super::board::Board;
 use crate::cycle::{self, Host, Pass, PassError};
 use crate::model::desired::{Desired, TargetConfig};
 use crate::model::outcome::{Interrupt, Outcome};
@@ -37,6 +38,9 @@ pub(super) struct Scene {
     pub(super) host: Arc<Host>,
     pub(super) connect: Arc<dyn Connect>,
     pub(super) spared: EntrySet,
+    pub(super) stalled: EntrySet,
+    /// Counts what is sent.
+    pub(super) board: Arc<Board>,
     /// Whether nothing is written anywhere.
     pub(super) dry_run: bool,
     pub(super) interrupt: watch::Receiver<Option<Interrupt>>,
@@ -69,8 +73,6 @@ pub(super) struct Ended {
     /// What it spoke through, to be used again.
     pub(super) providers: Providers,
     pub(super) result: Result<Outcome, Failed>,
-    /// What was sent, also where it came to nothing.
-    pub(super) requests: BTreeMap<TargetName, RequestCounts>,
     pub(super) took: Duration,
 }
 
@@ -88,19 +90,12 @@ pub(super) async fn run(
     let unconnected = connect(&scene, &mut providers, missing).await;
     let mut elsewhere = Providers::new();
     connect(&scene, &mut elsewhere, others).await;
-    let before = requests(&providers);
     let result = if unconnected.is_empty() {
         run_connected(&scene, &of, &providers, &elsewhere).await.map_err(Failed::Pass)
     } else {
         Err(Failed::Unconnected(unconnected))
     };
-    let mut requests = requests(&providers);
-    for (target, counts) in &mut requests {
-        for (operation, count) in counts.iter_mut() {
-            *count -= before.get(target).and_then(|before| before.get(operation)).copied().unwrap_or(0);
-        }
-    }
-    Ended { of, desired: scene.desired, providers, result, requests, took: began.elapsed() }
+    Ended { of, desired: scene.desired, providers, result, took: began.elapsed() }
 }
 
 async fn connect(
@@ -116,7 +111,10 @@ async fn connect(
     let mut unconnected = BTreeMap::new();
     for (name, connected) in join_all(connects).await {
         match connected {
-            Ok(provider) => drop(providers.insert(name, provider)),
+            Ok(provider) => {
+                scene.board.watch_provider(&name, &provider);
+                providers.insert(name, provider);
+            }
             Err(error) => drop(unconnected.insert(name, error)),
         }
     }
@@ -138,7 +136,11 @@ async fn run_connected(
         allow_older: false,
         timeout: TIMEOUT,
         atomic: false,
-        limits: Limits { repair_only: *of != Of::All, spared: Some(&scene.spared) },
+        limits: Limits {
+            repair_only: *of != Of::All,
+            spared: Some(&scene.spared),
+            stalled: Some(&scene.stalled),
+        },
         saved: None,
         progress: &(),
         interrupt: scene.interrupt.clone(),
@@ -159,11 +161,8 @@ async fn run_connected(
         requests: BTreeMap::new(),
         interrupted: None,
         undone: false,
+        stalled: false,
     })
-}
-
-fn requests(providers: &Providers) -> BTreeMap<TargetName, RequestCounts> {
-    providers.iter().map(|(name, provider)| (name.clone(), provider.requests())).collect()
 }
 
 /// Finds out who wrote a version, where the store says so.

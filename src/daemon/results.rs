@@ -1,7 +1,9 @@
 //! What a pass came to: for the schedule, for those who ask, and for the log.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use repin_provider::{ErrorKind, Key, Revision, TargetName};
 
 use super::board::{Contested, Serves, TargetHealth};
@@ -13,14 +15,15 @@ use crate::cycle::PassError;
 use crate::model::observed::FileStanding;
 use crate::model::outcome::{Outcome, StepResult};
 use crate::model::plan::{BlockKind, Plan, Reason, TargetPlan};
-use crate::model::release::TargetId;
+use crate::model::release::{Ledger, TargetId};
+use crate::model::retention;
 use crate::record::ledger;
 use crate::report::Trouble;
 
 impl Daemon {
     /// Takes in what a pass came to.
     pub(super) fn ended(&mut self, ended: Ended) {
-        let failures = failures(&ended.result);
+        let mut failures = failures(&ended.result);
         self.keep_providers(&ended, &failures);
         if was_interrupted(&ended.result) {
             let target = match &ended.of {
@@ -30,6 +33,7 @@ impl Daemon {
             self.schedule.stopped(target, self.now());
             return;
         }
+        self.note_refusals(&ended, &mut failures);
         self.board.count(&ended, ended.result.is_ok() && failures.is_empty());
         match &ended.of {
             Of::Target(target) => self.repaired(target, &ended, &failures),
@@ -41,6 +45,17 @@ impl Daemon {
         self.tell_waits();
         self.note_next();
         self.tell_manager();
+    }
+
+    /// Notes what targets do not take. That it was not tried this time does not make them well.
+    fn note_refusals(&mut self, ended: &Ended, failures: &mut Failures) {
+        let Ok(outcome) = &ended.result else { return };
+        self.refusals.ended(outcome, ended.of == Of::All, self.now());
+        for target in outcome.plan.targets.keys() {
+            if let Some(trouble) = self.refusals.trouble(target) {
+                failures.entry(target.clone()).or_insert((trouble, Health::Well));
+            }
+        }
     }
 
     /// Keeps providers for the next pass, but for those that had no valid credentials: the next ones are read anew.
@@ -65,7 +80,8 @@ impl Daemon {
             Ok(outcome) => {
                 withheld = outcome.plan.targets.get(target).is_some_and(|planned| planned.withheld > 0);
                 self.tell_plan(&outcome.plan, Some(target));
-                if outcome.release.is_some() {
+                self.keep_apart(target, &outcome.plan);
+                if outcome.release.is_some() && outcome.steps.iter().any(|step| tell::is_done(step.result)) {
                     tracing::info!(target_name = %target, "went on with what was left: {}", tell::served(outcome));
                 }
             }
@@ -82,6 +98,16 @@ impl Daemon {
         let withheld = withheld || (is_news && ended.result.is_ok());
         self.schedule.repaired(target, self.now(), health, withheld, rand::random());
         self.note_health(target, trouble, ended.result.as_ref().ok().map(|outcome| &outcome.plan));
+    }
+
+    /// Has the next pass of a target begin no sooner than the quotas of its store have room for, if every pass after it
+    /// looks at as much.
+    fn keep_apart(&mut self, target: &TargetName, plan: &Plan) {
+        let rates = self.providers.get(target).and_then(|provider| provider.pace()).map(|pace| pace.allowed);
+        if let (Some(rates), Some(planned)) = (rates, plan.targets.get(target)) {
+            let apart = Duration::try_from_secs_f64(rates.apart(planned.cost.reads, 0)).unwrap_or(Duration::ZERO);
+            self.schedule.keep_apart(target, apart);
+        }
     }
 
     fn released(&mut self, ended: &Ended, failures: &Failures) {
@@ -145,6 +171,9 @@ impl Daemon {
 
     /// Says what a plan has to say beside its steps: what is held, what only is told, and that the file is behind.
     fn tell_plan(&mut self, plan: &Plan, only: Option<&TargetName>) {
+        if only.is_none() {
+            self.board.lock().behind = plan.file == FileStanding::Behind;
+        }
         if plan.file == FileStanding::Behind {
             if self.told.is_news("behind", "") {
                 tracing::warn!(
@@ -195,10 +224,15 @@ impl Daemon {
     /// Notes how a target is, and says so where that is news.
     fn note_health(&mut self, target: &TargetName, trouble: Option<Trouble>, plan: Option<&Plan>) {
         let wall = (self.host.now)();
-        let release = self.newest_release(target);
+        let ledger = self.known_ledger(target);
+        let refused = self.refusals.count(target);
+        let ends = ledger.as_ref().and_then(|ledger| self.first_expiry(target, ledger, wall));
         let mut board = self.board.lock();
         let Some(known) = board.targets.get_mut(target) else { return };
-        known.release = release;
+        if let Some(ledger) = ledger {
+            (known.release, known.entries) = (ledger.highest_release(), ledger.pins.len());
+        }
+        (known.restorable_until, known.refused) = (ends, refused);
         if let Some(plan) = plan {
             known.held = plan.held.iter().filter(|held| held.target == *target).count();
         }
@@ -326,6 +360,19 @@ impl Daemon {
         ledger::remembered(&self.desired.name, &known.ledger).map_or(0, |ledger| ledger.highest_release())
     }
 
+    /// Returns a target's ledger as this host last read it; `None` where it never did.
+    fn known_ledger(&self, target: &TargetName) -> Option<Ledger> {
+        let config = &self.desired.targets.get(target)?.config;
+        let known = self.host.memory.target(&TargetId::of(&config.place()));
+        ledger::remembered(&self.desired.name, &known.ledger)
+    }
+
+    /// Returns when the first of a target's kept releases can no longer be restored, where one ends by age.
+    fn first_expiry(&self, target: &TargetName, ledger: &Ledger, now: Timestamp) -> Option<Timestamp> {
+        let provider = self.providers.get(target)?;
+        retention::first_expiry(ledger, provider.capabilities(), now, self.desired.policy.keep_releases)
+    }
+
     /// Tells the service manager how things stand.
     fn tell_manager(&mut self) {
         let status = {
@@ -420,7 +467,9 @@ fn failures(result: &Result<Outcome, Failed>) -> Failures {
             for step in &outcome.steps {
                 if let Some(error) = &step.error {
                     let trouble = Trouble::of_error(error).with_target(&step.target);
-                    add(&step.target, trouble, health(error.kind));
+                    // A target that denies one write, and took the claim of it, can be had.
+                    let denied = error.kind == ErrorKind::Denied;
+                    add(&step.target, trouble, if denied { Health::Well } else { health(error.kind) });
                 }
             }
         }

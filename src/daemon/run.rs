@@ -13,7 +13,10 @@ use tokio::time::Instant;
 
 use super::board::{Board, TargetHealth};
 use super::manager::Manager;
+use super::metrics::Reload;
 use super::pass::{self, Connect, Ended, Of, Providers, Scene};
+use super::pulse::Pulse;
+use super::refusals::Refusals;
 use super::rivals::Rivals;
 use super::schedule::{Due, Moment, Schedule};
 use super::tell::{self, Told};
@@ -64,6 +67,7 @@ pub struct Daemon {
     pub(super) board: Arc<Board>,
     pub(super) schedule: Schedule,
     pub(super) rivals: Rivals,
+    pub(super) refusals: Refusals,
     pub(super) told: Told,
     pub(super) providers: Providers,
     /// Whether the file is known to ask for something that is not released yet.
@@ -71,6 +75,9 @@ pub struct Daemon {
     /// The newest release when a pass last left nothing to be released.
     pub(super) settled_at: u64,
     pub(super) manager: Manager,
+    pulse: Pulse,
+    /// How many passes and other pieces of work have ended.
+    ended: u64,
     watch: Watch,
     pub(super) work: FuturesUnordered<LocalBoxFuture<'static, Done>>,
     /// The passes at work, by number.
@@ -110,11 +117,14 @@ impl Daemon {
             board: Arc::new(board),
             schedule: Schedule::new(interval, scope),
             rivals: Rivals::new(interval),
+            refusals: Refusals::new(interval),
             told: Told::default(),
             providers: Providers::new(),
             asked: false,
             settled_at: 0,
             manager: Manager::new(),
+            pulse: Pulse::default(),
+            ended: 0,
             watch: Watch::new(),
             work: FuturesUnordered::new(),
             at_work: BTreeMap::new(),
@@ -145,8 +155,7 @@ impl Daemon {
         let signal = loop {
             self.begin_visits();
             self.begin_due();
-            self.board.turn();
-            self.manager.turn();
+            self.beat();
             let wake = self.started + self.schedule.wake_at();
             let wake = wake.min(Instant::now() + self.manager.beat());
             let wake = self.visits.wake_at(self.now()).map_or(wake, |at| wake.min(self.started + at));
@@ -215,6 +224,8 @@ impl Daemon {
             host: Arc::clone(&self.host),
             connect: Arc::clone(&self.connect),
             spared: self.rivals.spared(self.now()),
+            stalled: self.refusals.stalled(self.now()),
+            board: Arc::clone(&self.board),
             dry_run: self.dry_run,
             interrupt,
         };
@@ -222,7 +233,16 @@ impl Daemon {
         self.work.push(pass.map(move |ended| Done::Pass(number, Box::new(ended))).boxed_local());
     }
 
+    /// Shows that the loop turns, and whether what is at work gets on.
+    fn beat(&mut self) {
+        let signs = self.board.sent() + self.ended;
+        let stuck_for = self.pulse.beat(self.now(), self.work.len(), signs);
+        self.board.turn(stuck_for);
+        self.manager.turn(stuck_for);
+    }
+
     fn take(&mut self, done: Done) {
+        self.ended += 1;
         match done {
             Done::Pass(number, ended) => {
                 self.at_work.remove(&number);
@@ -256,6 +276,7 @@ impl Daemon {
         tracing::info!("SIGHUP: reading the file again, with fresh credentials");
         self.manager.reloading();
         self.providers.clear();
+        self.refusals.clear();
         self.schedule.hurry(self.now());
         self.begin_due();
         self.manager.ready();
@@ -270,11 +291,13 @@ impl Daemon {
         });
         match loaded {
             Ok(desired) => {
+                let unchanged = is_same(&self.desired, &desired);
+                self.board.reloaded(if unchanged { Reload::Unchanged } else { Reload::Changed });
                 if self.told.is_over("file") {
                     tracing::info!("the file is valid again");
                 }
                 self.board.lock().file.clear();
-                if is_same(&self.desired, &desired) {
+                if unchanged {
                     // It may refer to more folders than before.
                     self.desired = Arc::new(desired);
                 } else {
@@ -282,6 +305,7 @@ impl Daemon {
                 }
             }
             Err(problems) => {
+                self.board.reloaded(Reload::Invalid);
                 let text = tell::line(&problems);
                 if self.told.is_news("file", &text) {
                     tracing::error!(
@@ -308,6 +332,7 @@ impl Daemon {
         let now = self.now();
         let before = std::mem::replace(&mut self.desired, Arc::new(desired));
         tracing::info!("the file asks for something else");
+        self.refusals.clear();
         for (name, target) in &self.desired.targets {
             if before.targets.get(name).is_some_and(|before| before.config != target.config) {
                 self.providers.remove(name);

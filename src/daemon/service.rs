@@ -3,7 +3,7 @@
 //! ```text
 //! GET /live, /livez      200 while the loop turns; never depends on a store
 //! GET /ready, /readyz    200 once every target has had a good pass, and from then on
-//! GET /metrics           counters and gauges for Prometheus, asking no store (`metrics.rs` lists them)
+//! GET /metrics           counters and gauges for Prometheus, asking no store (deploy/prometheus lists them)
 //! GET /v1/status         the object of `repin status -o json` with `daemon` beside it, asking no store
 //! ```
 //! One who says nothing, or nonsense, or too much, is hung up on; however many do so, passes go on.
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -26,8 +26,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::board::Board;
-use super::listen::{self, Kind, Listener};
-use super::metrics;
+use super::exposition::Form;
+use super::listen::{self, Kind, Listener, Unlink};
 
 /// The most conversations at a time on one address; further ones wait.
 const CONVERSATIONS: usize = 64;
@@ -42,6 +42,8 @@ const MOST_SAID: usize = 16 << 10;
 #[derive(Debug)]
 pub struct Answering {
     serving: JoinHandle<()>,
+    // Not the task's: a task that is aborted is dropped some time later, and the process may be gone by then.
+    _file: Option<Unlink>,
 }
 
 impl Drop for Answering {
@@ -59,24 +61,30 @@ pub fn listen_on(listener: Listener, board: Arc<Board>) -> Answering {
         Some(address) => tracing::info!("answering on {address}"),
         None => {}
     }
-    let serving = tokio::spawn(async move {
-        let (router, seats) = (router(board), Arc::new(Semaphore::new(CONVERSATIONS)));
-        match listener.kind {
-            Kind::Tcp(listener) => {
-                let guarded = address.is_none_or(|address| address.is_local());
-                let router = if guarded { router.layer(middleware::from_fn(refuse_strangers)) } else { router };
+    let (router, seats) = (router(board), Arc::new(Semaphore::new(CONVERSATIONS)));
+    let (serving, file) = match listener.kind {
+        Kind::Tcp(listener) => {
+            let guarded = address.is_none_or(|address| address.is_local());
+            let router = if guarded { router.layer(middleware::from_fn(refuse_strangers)) } else { router };
+            let serving = tokio::spawn(async move {
                 loop {
                     let accepted = listener.accept().await.map(|(stream, _)| stream);
                     take(accepted, &router, &seats).await;
                 }
-            }
-            Kind::Unix(listener, _file) => loop {
-                let accepted = listener.accept().await.map(|(stream, _)| stream);
-                take(accepted, &router, &seats).await;
-            },
+            });
+            (serving, None)
         }
-    });
-    Answering { serving }
+        Kind::Unix(listener, file) => {
+            let serving = tokio::spawn(async move {
+                loop {
+                    let accepted = listener.accept().await.map(|(stream, _)| stream);
+                    take(accepted, &router, &seats).await;
+                }
+            });
+            (serving, Some(file))
+        }
+    };
+    Answering { serving, _file: file }
 }
 
 /// Answers nobody who was led here under another host's name.
@@ -125,7 +133,7 @@ pub(super) fn router(board: Arc<Board>) -> Router {
     // One at a time, and beside the passes: it reads what is remembered of every target.
     let desk = Arc::new(Semaphore::new(1));
     let status = get(move |State(board): State<Arc<Board>>| status(board, Arc::clone(&desk)));
-    let metrics = get(async |State(board): State<Arc<Board>>| metrics(&board));
+    let metrics = get(async |State(board): State<Arc<Board>>, headers: HeaderMap| metrics(&board, &headers));
     Router::new()
         .route("/live", live.clone())
         .route("/livez", live)
@@ -151,9 +159,11 @@ async fn status(board: Arc<Board>, desk: Arc<Semaphore>) -> Response {
     }
 }
 
-fn metrics(board: &Board) -> Response {
+fn metrics(board: &Board, headers: &HeaderMap) -> Response {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    let form = Form::accepted(&accepted.collect::<Vec<_>>().join(","));
     match board.metrics() {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Ok(text) => ([(header::CONTENT_TYPE, form.content_type())], form.write(text)).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

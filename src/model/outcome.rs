@@ -90,6 +90,10 @@ pub struct Outcome {
     pub interrupted: Option<Interrupt>,
     /// Whether what had been served was put back, since the rest could not be served.
     pub undone: bool,
+    /// Whether nothing was tried, since all there is to do was refused lately ([`Limits::stalled`]).
+    ///
+    /// [`Limits::stalled`]: super::plan::Limits::stalled
+    pub stalled: bool,
 }
 
 /// A failure of one target.

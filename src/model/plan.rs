@@ -134,13 +134,25 @@ pub struct Limits<'a> {
     pub repair_only: bool,
     /// Entries whose drift is only told: somebody else insists on it.
     pub spared: Option<&'a EntrySet>,
+    /// Entries that their targets did not take lately. A plan that is about nothing else is not carried out: it would be
+    /// claimed and recorded only to be refused again.
+    pub stalled: Option<&'a EntrySet>,
 }
 
 impl Limits<'_> {
     /// Tells whether the drift of an entry is only told.
     pub fn spares(&self, target: &TargetName, key: &Key) -> bool {
-        self.spared.and_then(|spared| spared.get(target)).is_some_and(|keys| keys.contains(key))
+        holds(self.spared, target, key)
     }
+
+    /// Tells whether an entry was refused lately.
+    pub fn stalls(&self, target: &TargetName, key: &Key) -> bool {
+        holds(self.stalled, target, key)
+    }
+}
+
+fn holds(set: Option<&EntrySet>, target: &TargetName, key: &Key) -> bool {
+    set.and_then(|set| set.get(target)).is_some_and(|keys| keys.contains(key))
 }
 
 /// What a pass would do on one target.
@@ -397,6 +409,15 @@ impl Plan {
     /// Tells whether there is anything to do.
     pub fn is_empty(&self) -> bool {
         self.targets.values().all(|target| !target.touches())
+    }
+
+    /// Tells whether there is something to do, and all of it was refused lately.
+    pub fn is_stalled(&self, limits: &Limits<'_>) -> bool {
+        let stalled = |(name, target): (&TargetName, &TargetPlan)| {
+            let refused = target.steps.iter().all(|step| limits.stalls(name, &step.key));
+            target.close.is_none() && !target.steps.is_empty() && refused
+        };
+        !self.is_empty() && self.targets.iter().filter(|(_, target)| target.touches()).all(stalled)
     }
 
     /// Tells whether stores differ from what they should serve, whether or not a step mends it.

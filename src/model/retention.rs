@@ -191,6 +191,30 @@ pub fn ending(ledger: &Ledger, capabilities: &Capabilities, now: Timestamp, keep
     Some(Ending { releases: (*first, *last), key: key.clone(), until: *until })
 }
 
+/// Returns when the first of the last `keep` releases that can be served again now no longer can, counted by age; `None`
+/// where none of them ends so.
+pub fn first_expiry(ledger: &Ledger, capabilities: &Capabilities, now: Timestamp, keep: u32) -> Option<Timestamp> {
+    let kept = SignedDuration::try_from(capabilities.versions_kept_for?).ok()?;
+    if capabilities.serving == Serving::Together {
+        // The sets of kept releases are kept.
+        return None;
+    }
+    let until = |(key, pin): (&Key, &Pin)| {
+        let served = ledger.pins.get(key).is_some_and(|now| now.version == pin.version);
+        let stays = served || ledger.copies.contains(&CopyName::of(key, &pin.version));
+        pin.version.at.filter(|_| !stays)?.checked_add(kept).ok()
+    };
+    let mut then = ledger.start();
+    let mut ends = Vec::new();
+    for record in ledger.records.iter().filter(|record| record.seq > ledger.base_seq) {
+        then.apply(record);
+        if record.header.release.is_some() && record.state != State::Abandoned {
+            ends.push(then.pins.iter().filter_map(until).min());
+        }
+    }
+    ends.iter().rev().take(keep as usize).flatten().filter(|end| **end > now).min().copied()
+}
+
 /// Orders ends by how near they are; what never ends comes last.
 fn rank(until: Option<Until>) -> (bool, i64) {
     match until {
@@ -306,6 +330,19 @@ mod tests {
         assert_eq!(ending(95, 20), None, "nobody needs it");
         let end = ending(105, 100).expect("near");
         assert_eq!((end.releases, end.until), ((6, 15), Until::Changes(1)), "what is gone is not going");
+    }
+
+    #[test]
+    fn the_first_expiry_is_that_of_a_kept_release_that_can_still_be_had() {
+        let day = |n: i64| Timestamp::from_second(n * 86_400).expect("in range");
+        let by_age = capabilities(None, Some(Duration::from_secs(7 * 86_400)));
+        let made = ledger(5, |n| Some(day(n as i64)));
+        let first = |now: i64, keep| first_expiry(&made, &by_age, day(now), keep);
+        assert_eq!(first(5, 20), Some(day(8)), "what release 1 put goes first");
+        assert_eq!(first(8, 20), Some(day(9)), "that one is gone");
+        assert_eq!(first(5, 2), Some(day(11)), "only release 4 is kept beside the one that is served");
+        assert_eq!(first(12, 20), None, "what is served does not go");
+        assert_eq!(first_expiry(&made, &capabilities(Some(100), None), day(5), 20), None);
     }
 
     #[test]

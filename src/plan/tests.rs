@@ -459,7 +459,7 @@ fn plan_repair(world: &World, wanted: &Desired, name: &str, spared: Option<&Entr
         newest_here: &[],
         allow_older: false,
         highest_elsewhere: 0,
-        limits: Limits { repair_only: true, spared },
+        limits: Limits { repair_only: true, spared, ..Limits::default() },
     });
     assert_eq!(check(&plan, Some(wanted), &observed), [], "{plan:#?}");
     plan

@@ -176,7 +176,7 @@ async fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
     several_passes().await;
     assert_eq!(daemon.said("would release"), 2, "once a target: {}", daemon.log());
     assert_eq!(world.writes(), 0);
-    world.run(&["reconcile"]).await.expect(0);
+    world.run(&["reconcile", "--direct"]).await.expect(0);
     daemon.until("said for both", async || daemon.said("there is nothing to release any more") == 2).await;
     hand(&world).await[1].overwrite("a", "tampered").await;
     world.reset();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod iam;
+mod metrics;
 mod rights;
 #[path = "../support/mod.rs"]
 mod support;

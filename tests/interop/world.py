@@ -5,7 +5,7 @@ import subprocess
 
 from azure.appconfiguration import AzureAppConfigurationClient
 
-from peers import KMS_ALIAS, REGION, clean_environment
+from peers import KMS_ALIAS, REGION, Process, clean_environment
 
 PREFIX = "/ai/interop"
 KEY_PREFIX = "interop"
@@ -75,6 +75,25 @@ class World:
 
     def run(self, *arguments, host="state", secret=SECRET):
         """Runs the program; hosts remember in a folder of their own."""
+        command, environment = self.command(*arguments, host=host, secret=secret)
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        return Ran(done)
+
+    def daemon(self, *arguments):
+        """A running daemon; what it says is kept in `daemon.log`."""
+        command, environment = self.command("daemon", *arguments)
+        with self.log.open("w", encoding="utf-8") as log:
+            return Process(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
+
+    @property
+    def log(self):
+        """What the daemon said."""
+        return self.folder / "daemon.log"
+
+    def command(self, *arguments, host="state", secret=SECRET):
+        """How the program is run: the command and its environment."""
         access_key, access_secret = self.aws.credentials
         environment = clean_environment(
             AWS_ACCESS_KEY_ID=access_key,
@@ -84,10 +103,7 @@ class World:
             INTEROP_SECRET=secret,
         )
         command = [self.repin, *arguments, "-o", "json", "-f", self.file, "--state-dir", self.folder / host]
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
-        return Ran(done)
+        return command, environment
 
     def parameter(self, key, **more):
         """Reads a parameter by its whole name, as services do."""
