@@ -6,9 +6,11 @@ use tokio::time::Instant;
 
 /// What one throttle leaves of the rate.
 const SLOWER: f64 = 0.7;
-/// The least part of the rate that throttles leave.
-const SLOWEST: f64 = 0.05;
-/// The part of the rate that comes back each second: all of it within a minute.
+/// The least part of the rate that throttles leave. A file may give a rate that is far too high.
+const SLOWEST: f64 = 0.01;
+/// How long after a throttle the rate stays as it is. What the store just refused it would refuse again.
+const SETTLED: Duration = Duration::from_secs(5);
+/// The part of the rate that comes back each second after that: all of it within a minute.
 const RECOVERY: f64 = 1.0 / 60.0;
 /// Throttles closer than this have one cause, and slow down once.
 const ONE_CAUSE: Duration = Duration::from_secs(1);
@@ -32,8 +34,7 @@ pub(crate) struct Bucket {
 #[derive(Debug, Clone, Copy)]
 struct Throttles {
     left: f64,
-    /// When that was so.
-    at: Instant,
+    /// When the last one was.
     last: Instant,
 }
 
@@ -71,14 +72,14 @@ impl Bucket {
             return;
         }
         let left = (self.left(now) * SLOWER).max(SLOWEST);
-        self.throttles = Some(Throttles { left, at: now, last: now });
+        self.throttles = Some(Throttles { left, last: now });
     }
 
     /// Returns what throttles leave of the rate: 1 where there were none for a while.
     pub(crate) fn left(&self, now: Instant) -> f64 {
         self.throttles.map_or(1.0, |throttles| {
-            let seconds = now.saturating_duration_since(throttles.at).as_secs_f64();
-            (throttles.left + RECOVERY * seconds).min(1.0)
+            let since = now.saturating_duration_since(throttles.last);
+            (throttles.left + RECOVERY * since.saturating_sub(SETTLED).as_secs_f64()).min(1.0)
         })
     }
 
@@ -125,8 +126,9 @@ mod tests {
         assert_eq!(bucket.left(start), SLOWER, "one cause");
         bucket.throttled(start + Duration::from_secs(1), None);
         let left = bucket.left(start + Duration::from_secs(1));
-        assert!((left - (SLOWER + RECOVERY) * SLOWER).abs() < 1e-9, "{left}");
-        let halfway = bucket.left(start + Duration::from_secs(16));
+        assert!((left - SLOWER * SLOWER).abs() < 1e-9, "{left}");
+        assert_eq!(bucket.left(start + Duration::from_secs(6)), left, "it stays for a while");
+        let halfway = bucket.left(start + Duration::from_secs(21));
         assert!((halfway - left - 0.25).abs() < 1e-9, "so much each second: {left} {halfway}");
         assert_eq!(bucket.left(start + Duration::from_secs(60)), 1.0);
         assert_eq!(turns(&mut bucket, 10.0, start + Duration::from_secs(60), 10), 101);
