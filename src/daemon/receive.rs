@@ -3,12 +3,35 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use futures::future::FutureExt as _;
-use repin_provider::TargetName;
+use repin_provider::{Error, Owner, Provider, TargetName};
 
+use super::board::Board;
+use super::pass::Connect;
 use super::run::{Daemon, Done};
 use super::visit::{Loan, Manner, Visit, Visitor};
+use crate::model::desired::{Desired, TargetConfig};
 use crate::report::Trouble;
+
+/// Has what commands send counted beside what passes send.
+struct Watched {
+    connect: Arc<dyn Connect>,
+    board: Arc<Board>,
+    desired: Arc<Desired>,
+}
+
+#[async_trait]
+impl Connect for Watched {
+    async fn connect(&self, owner: &Owner, config: &TargetConfig) -> Result<Arc<dyn Provider>, Error> {
+        let provider = self.connect.connect(owner, config).await?;
+        let place = config.place();
+        if let Some((name, _)) = self.desired.targets.iter().find(|(_, target)| target.config.place() == place) {
+            self.board.watch_provider(name, &provider);
+        }
+        Ok(provider)
+    }
+}
 
 impl Daemon {
     /// Takes a command in.
@@ -62,7 +85,13 @@ impl Daemon {
             Some(trouble) => Err(vec![trouble]),
             None => Ok(Arc::new(desired)),
         });
-        Loan { asks, last_good: Arc::clone(&self.desired), connect: Arc::clone(&self.connect), dry_run: self.dry_run }
+        let last_good = Arc::clone(&self.desired);
+        let connect = Watched {
+            connect: Arc::clone(&self.connect),
+            board: Arc::clone(&self.board),
+            desired: asks.as_ref().unwrap_or(&last_good).clone(),
+        };
+        Loan { asks, last_good, connect: Arc::new(connect), dry_run: self.dry_run }
     }
 
     /// Has those who ask told the newest releases, before a pass has seen them.
