@@ -313,8 +313,8 @@ pub(super) fn signals() -> (Stop, impl Future<Output = Interrupt>) {
             }
         };
         let first = next().await;
-        let _ = stop.send(Some(first));
         tracing::warn!("stopping as soon as nothing is half done (once more to stop at once)");
+        let _ = stop.send(Some(first));
         let second = next().await;
         let _ = at_once.send(second);
         // The sender of the first is kept: dropping it would look like a signal to those who wait.

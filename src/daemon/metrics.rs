@@ -248,12 +248,12 @@ impl Now {
         let number = |family: &Numbers, value: f64| {
             family.get_or_create(&OfTarget { target: name.to_string() }).set(value);
         };
-        number(&self.good_age, (seconds(now) - seconds(target.good.unwrap_or(target.watched))).max(0.0));
+        number(&self.good_age, between(target.good.unwrap_or(target.watched), now));
         if let Some(good) = target.good {
             number(&self.last_good, seconds(good));
         }
         if let Some(ends) = target.restorable_until {
-            number(&self.restorable, (seconds(ends) - seconds(now)).max(0.0));
+            number(&self.restorable, between(now, ends));
         }
     }
 
@@ -314,6 +314,11 @@ fn set(family: &Whole, name: &TargetName, value: usize) {
 
 fn seconds(at: Timestamp) -> f64 {
     at.as_millisecond() as f64 / 1000.0
+}
+
+/// Returns the seconds from one time to another; 0 where the clock was set back in between.
+fn between(from: Timestamp, to: Timestamp) -> f64 {
+    (to.as_millisecond() - from.as_millisecond()).max(0) as f64 / 1000.0
 }
 
 fn word(result: StepResult) -> &'static str {

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 /// Words of the query language that are neither functions nor metrics.
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 13] = [
     "and",
     "or",
     "unless",
@@ -21,7 +21,6 @@ const WORDS: [&str; 14] = [
     "offset",
     "inf",
     "nan",
-    "all",
 ];
 
 fn read(path: &str) -> String {
@@ -65,8 +64,9 @@ fn words(query: &str) -> Vec<Named> {
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
             let word = rest[..end].to_owned();
             rest = rest[end..].trim_start();
-            let called = rest.starts_with('(');
-            if called && WORDS.contains(&word.as_str()) && word != "and" && word != "or" {
+            // An aggregation may say what it is by before what it is of.
+            let called = ["(", "by ", "by(", "without ", "without("].iter().any(|next| rest.starts_with(next));
+            if rest.starts_with('(') && WORDS.contains(&word.as_str()) && word != "and" && word != "or" {
                 rest = rest.split_once(')').map_or("", |(_, rest)| rest);
             }
             found.push(Named { word, selector: String::new(), called });
