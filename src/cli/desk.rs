@@ -13,10 +13,12 @@ use tokio::sync::watch;
 use super::args::{self, Args, Command};
 use super::lent::Lent;
 use super::print::Printer;
+use super::reconcile::failed;
 use super::{Failure, carry_out, daemon, refuse_markdown};
 use crate::control::{FORMAT, FileId, FileSaid, Line, Request};
+use crate::cycle::PassError;
 use crate::daemon::control::{Lines, Peer, Reception};
-use crate::daemon::visit::{Loan, Manner, Visit};
+use crate::daemon::visit::{Away, Loan, Manner, Visit};
 use crate::exit::Exit;
 use crate::model::desired::Desired;
 use crate::model::outcome::Interrupt;
@@ -188,6 +190,15 @@ impl Visit for Errand {
             }
         }
         .boxed_local()
+    }
+
+    fn turn_away(&self, why: Away) {
+        let busy = |message: &str| Failure::new(Exit::TryAgain, Trouble::new("busy", message).with_hint(DIRECT));
+        self.end(Err(match why {
+            Away::Stopped(signal) => failed(PassError::Interrupted(signal)),
+            Away::Full => busy("too many commands wait for the daemon already; nothing was begun"),
+            Away::Ending => busy("the daemon is being stopped; nothing was begun"),
+        }));
     }
 }
 

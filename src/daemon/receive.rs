@@ -48,9 +48,14 @@ impl Daemon {
             return;
         }
         let scope = self.scope_of(visit.as_ref());
-        if let Err(refused) = self.visits.queue(Visitor { visit, stop, tell }, scope, self.now()) {
-            (refused.tell)("too many commands wait already");
-        }
+        let mut stopped = stop.subscribe();
+        self.visits.queue(Visitor { visit, stop, tell }, scope, self.now());
+        // The loop turns when one that waits is stopped, so that it hears of it at once.
+        let nudge = async move {
+            let _ = stopped.wait_for(Option::is_some).await;
+            Done::Nudge
+        };
+        self.work.push(nudge.boxed_local());
     }
 
     /// Lets commands begin whose turn it is.

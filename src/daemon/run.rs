@@ -96,6 +96,8 @@ pub(super) enum Done {
     Who(TargetName, Key, Option<Box<Revision>>),
     /// A command.
     Visit(u64),
+    /// Nothing but a reason to turn.
+    Nudge,
 }
 
 impl Daemon {
@@ -250,6 +252,7 @@ impl Daemon {
             }
             Done::Who(target, key, revision) => self.found_out(&target, &key, revision.map(|revision| *revision)),
             Done::Visit(number) => self.visited(number),
+            Done::Nudge => {}
         }
     }
 

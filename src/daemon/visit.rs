@@ -57,6 +57,17 @@ pub struct Loan {
     pub dry_run: bool,
 }
 
+/// Why a command does not begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Away {
+    /// It was stopped while it waited.
+    Stopped(Interrupt),
+    /// Too many wait already.
+    Full,
+    /// The daemon ends.
+    Ending,
+}
+
 /// A command of an operator.
 pub trait Visit: Send {
     /// Returns how it wants its targets.
@@ -70,6 +81,9 @@ pub trait Visit: Send {
 
     /// Carries it out.
     fn begin(self: Box<Self>, loan: Loan, stop: watch::Receiver<Option<Interrupt>>) -> LocalBoxFuture<'static, ()>;
+
+    /// Says that it does not begin.
+    fn turn_away(&self, why: Away);
 }
 
 /// One who came with a command.
@@ -131,16 +145,15 @@ impl Visits {
         self.next
     }
 
-    /// Puts one that changes something in line. Returns it where the line is full.
-    pub(super) fn queue(&mut self, visitor: Visitor, scope: BTreeSet<TargetName>, now: Moment) -> Result<(), Visitor> {
+    /// Puts one that changes something in line, unless that is full.
+    pub(super) fn queue(&mut self, visitor: Visitor, scope: BTreeSet<TargetName>, now: Moment) {
         if self.waiting.len() >= MOST {
-            return Err(visitor);
+            return visitor.visit.turn_away(Away::Full);
         }
         let manner = visitor.visit.manner();
         let patient = |waiting: &Waiting| manner == Manner::Urgent && waiting.manner != Manner::Urgent;
         let at = self.waiting.iter().position(patient).unwrap_or(self.waiting.len());
         self.waiting.insert(at, Waiting { visitor, manner, scope, since: now });
-        Ok(())
     }
 
     /// Lists the targets on which no pass may begin.
@@ -162,7 +175,10 @@ impl Visits {
         at_work: &BTreeMap<u64, AtWork>,
         now: Moment,
     ) -> Option<(u64, Box<dyn Visit>, StopSender)> {
-        self.waiting.retain(|waiting| waiting.visitor.stop.borrow().is_none());
+        self.waiting.retain(|Waiting { visitor, .. }| {
+            let stopped = *visitor.stop.borrow();
+            stopped.inspect(|signal| visitor.visit.turn_away(Away::Stopped(*signal))).is_none()
+        });
         let first = self.waiting.front()?;
         if let Some(writer) = &self.writer {
             let gives_way = first.manner == Manner::Urgent && writer.manner != Manner::Urgent;
@@ -195,7 +211,7 @@ impl Visits {
 
     /// Has all stop, and sends those in line away.
     pub(super) fn stop(&mut self, signal: Interrupt) {
-        self.waiting.clear();
+        self.waiting.drain(..).for_each(|waiting| waiting.visitor.visit.turn_away(Away::Ending));
         self.looking.values().chain(self.writer.as_ref().map(|writer| &writer.stop)).for_each(|one| stop(one, signal));
     }
 }
@@ -241,7 +257,10 @@ fn turn(manner: Manner, waited: Duration, is_clear: bool) -> Turn {
 mod tests {
     use super::*;
 
-    struct Errand(Manner);
+    #[derive(Default, Clone)]
+    struct Told(Arc<std::sync::Mutex<Vec<Away>>>);
+
+    struct Errand(Manner, Told);
 
     impl Visit for Errand {
         fn manner(&self) -> Manner {
@@ -258,6 +277,10 @@ mod tests {
 
         fn begin(self: Box<Self>, _: Loan, _: watch::Receiver<Option<Interrupt>>) -> LocalBoxFuture<'static, ()> {
             Box::pin(std::future::ready(()))
+        }
+
+        fn turn_away(&self, why: Away) {
+            self.1.0.lock().expect("whole").push(why);
         }
     }
 
@@ -276,9 +299,14 @@ mod tests {
     }
 
     fn queue(visits: &mut Visits, manner: Manner, targets: &[&str], now: Moment) -> StopSender {
+        queue_told(visits, manner, targets, now, &Told::default())
+    }
+
+    fn queue_told(visits: &mut Visits, manner: Manner, targets: &[&str], now: Moment, told: &Told) -> StopSender {
         let stop = sender();
-        let visitor = Visitor { visit: Box::new(Errand(manner)), stop: stop.clone(), tell: Box::new(|_| {}) };
-        assert!(visits.queue(visitor, targets.iter().map(|target| name(target)).collect(), now).is_ok());
+        let visit = Box::new(Errand(manner, told.clone()));
+        let visitor = Visitor { visit, stop: stop.clone(), tell: Box::new(|_| {}) };
+        visits.queue(visitor, targets.iter().map(|target| name(target)).collect(), now);
         stop
     }
 
@@ -354,20 +382,25 @@ mod tests {
     fn one_who_is_gone_keeps_nobody_waiting() {
         let mut visits = Visits::default();
         let (passes, pass) = at_work(Of::All);
-        let gone = queue(&mut visits, Manner::Urgent, &["aws"], ms(0));
+        let told = Told::default();
+        let gone = queue_told(&mut visits, Manner::Urgent, &["aws"], ms(0), &told);
         stop(&gone, Interrupt::Interrupted);
         assert!(visits.turn(&passes, ms(60_000)).is_none());
+        assert_eq!(*told.0.lock().expect("whole"), [Away::Stopped(Interrupt::Interrupted)]);
         assert!(visits.barred().is_empty() && pass.borrow().is_none());
     }
 
     #[test]
     fn a_full_line_takes_nobody_else() {
         let mut visits = Visits::default();
-        for _ in 0..MOST {
-            queue(&mut visits, PATIENT, &["aws"], ms(0));
+        let told = Told::default();
+        for _ in 0..=MOST {
+            queue_told(&mut visits, PATIENT, &["aws"], ms(0), &told);
         }
-        let visitor = Visitor { visit: Box::new(Errand(PATIENT)), stop: sender(), tell: Box::new(|_| {}) };
-        assert!(visits.queue(visitor, BTreeSet::new(), ms(0)).is_err());
+        assert_eq!(*told.0.lock().expect("whole"), [Away::Full]);
+        visits.stop(Interrupt::Terminated);
+        assert_eq!(told.0.lock().expect("whole").len(), 1 + MOST);
+        assert_eq!(told.0.lock().expect("whole").last(), Some(&Away::Ending));
     }
 
     #[test]

@@ -44,6 +44,13 @@ async fn all_serve(world: &World, value: &str) {
     }
 }
 
+/// Presses Ctrl-C.
+fn interrupt(child: &tokio::process::Child) {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).expect("it runs");
+    let pid = rustix::process::Pid::from_raw(pid).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("sent");
+}
+
 async fn post(world: &World, head: &str, body: &[u8]) -> UnixStream {
     let mut stream = UnixStream::connect(world.path("state/test/daemon.sock")).await.expect("there");
     // One that is hung up on in the middle of it has been answered.
@@ -143,9 +150,23 @@ async fn one_who_interrupts_hears_what_was_done() {
     let mut rollback = operator(&world, &["rollback", "-o", "json"]);
     let child = rollback.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
     until_at_work(&world, &daemon).await;
-    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).expect("it runs");
-    let pid = rustix::process::Pid::from_raw(pid).expect("a process");
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("sent");
+    // Another one, whose turn does not come before they think better of it.
+    let hold = br#"{"format":1,"argv":["repin","hold","k00","-m","mine","-o","json"]}"#;
+    let mut waits = post(&world, &head(hold.len()), hold).await;
+    let mut said = String::new();
+    while !said.contains("\"}\n") {
+        let mut some = [0; 512];
+        let read = waits.read(&mut some).await.expect("read");
+        assert!(read > 0, "{said}");
+        said.push_str(&String::from_utf8_lossy(&some[..read]));
+    }
+    let ticket = said.split("{\"ticket\":").nth(1).and_then(|rest| rest.split('}').next()).expect("a ticket");
+    let body = format!("{{\"ticket\":{ticket}}}");
+    let cancel = head(body.len()).replace("command", "cancel");
+    assert!(answer(post(&world, &cancel, body.as_bytes()).await).await.starts_with("HTTP/1.1 204"));
+    let said = answer(waits).await;
+    assert!(said.contains("before anything was written") && said.contains("{\"exit\":130}"), "{said}");
+    interrupt(&child);
     let output = child.wait_with_output().await.expect("it ends");
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(130), "{stdout}");
