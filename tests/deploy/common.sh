@@ -83,6 +83,23 @@ need_repin() {
     export REPIN_BIN=$repin
 }
 
+# Makes the Debian root that machines and images start from, once for each list of packages, and names it in
+# REPIN_DEPLOY_BASE: `need_debian WHAT`.
+need_debian() {
+    local suite=bookworm
+    local packages=systemd,systemd-sysv,dbus,libnss-systemd,ca-certificates,libgcc-s1,procps,man-db
+    REPIN_DEPLOY_BASE=$work/base-$(printf '%s' "$suite $packages" | cksum | cut -d ' ' -f 1).tar
+    export REPIN_DEPLOY_BASE
+    [[ ! -f $REPIN_DEPLOY_BASE ]] || return 0
+    echo "making a Debian root: $suite with $packages"
+    # The ending says that a tar file is wanted.
+    if ! mmdebstrap --quiet --variant=minbase --include="$packages" --dpkgopt='path-exclude=/usr/share/locale/*' \
+        "$suite" "$work/new.tar" >"$logs/mmdebstrap.log" 2>&1; then
+        skip "$1" "cannot make a Debian root (no network?): $(tail -n 1 "$logs/mmdebstrap.log")"
+    fi
+    mv "$work/new.tar" "$REPIN_DEPLOY_BASE"
+}
+
 # Runs the tests of a folder: `run_tests FOLDER ARGUMENTS...`.
 run_tests() {
     local folder=$1

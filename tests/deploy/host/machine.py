@@ -19,7 +19,7 @@ group=/sys/fs/cgroup/repin-deploy-$$
 mkdir "$group"
 echo $$ >"$group/cgroup.procs"
 status=0
-systemd-nspawn --quiet --keep-unit --register=no --private-network --directory="$1" --machine=deploy --hostname=deploy \
+systemd-nspawn --quiet --keep-unit --register=no --private-network --directory="$1" --machine=deploy \
     --notify-ready=yes --boot --console=pipe </dev/null >"$2" 2>&1 || status=$?
 echo $$ >/sys/fs/cgroup/cgroup.procs
 find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
@@ -145,3 +145,4 @@ def unpack(base, root):
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     subprocess.run(["tar", "-C", str(root), "-xf", str(base)], check=True)
+    (root / "etc/hostname").write_text("deploy\n")

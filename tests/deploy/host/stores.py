@@ -14,13 +14,13 @@ def ask(host, *command, file=FILE):
 
 
 def run(host, *command, file=FILE):
-    """Runs a command of repin that prints JSON."""
+    """Runs a command of repin that prints JSON, past any daemon."""
     # The file names its credentials where the services find them.
     text = host.path(file).read_text(encoding="utf-8").replace("/etc/repin/credentials/secret_", CREDENTIALS)
     host.write("/root/repin.yaml", text, mode=0o600)
     where = ["-f", "/root/repin.yaml", "--state-dir", "/root/state"]
     environment = {"AWS_SHARED_CREDENTIALS_FILE": f"{CREDENTIALS}aws"}
-    return host.run("repin", *command, "-o", "json", *where, env=environment)
+    return host.run("repin", *command, "-o", "json", "--direct", *where, env=environment)
 
 
 def served(host, release, file=FILE):

@@ -1,7 +1,9 @@
 """repin.service on a host: how it starts, works, is hurt, and stops."""
 
+import json
+
 from clouds import SECRET, desired
-from stores import served, value
+from stores import ask, served, value
 
 SERVICE = "repin"
 
@@ -53,6 +55,20 @@ def test_credentials_are_readable_by_the_service_alone(host):
     assert SECRET not in host.journal()
 
 
+def test_an_operator_needs_no_credentials(host):
+    # Ana is in the group of the operators, and her shell has nothing that a cloud would take.
+    told = json.loads(host.run("repin", "rollback", "-o", "json", "-m", "refusals up", user="ana").expect().stdout)
+    assert (told["release"], told["outcome"]) == (3, "applied")
+    assert set(value(host, "chat/model").values()) == {"gpt-4o"}
+    assert ask(host, "history")["releases"][0]["actor"] == "ana@deploy"
+    said = host.run("repin", "get", "chat/api-key", "--reveal", user="ana")
+    assert said.code != 0 and SECRET not in said.stdout + said.stderr
+    # Whoever is not in the group does not even find the socket.
+    said = host.run("repin", "rollback", "-f", "/etc/repin/repin.yaml", user="nobody")
+    assert said.code != 0, said.stdout
+    assert ask(host, "history")["releases"][0]["release"] == 3
+
+
 def test_a_reload_reads_the_file_again(host):
     before = host.show(SERVICE, "MainPID", "NRestarts")
     host.run("systemctl", "reload", SERVICE).expect()
@@ -82,7 +98,7 @@ def test_a_daemon_that_hangs_is_started_again(host):
     host.path("/etc/systemd/system/repin.service.d/test.conf").unlink()
     host.run("systemctl", "daemon-reload").expect()
     host.write("/etc/repin/repin.yaml", desired("gpt-4o-after-a-hang"))
-    served(host, 3)
+    served(host, 4)
 
 
 def test_a_daemon_that_dies_is_started_again(host):
@@ -96,7 +112,7 @@ def test_a_broken_edit_changes_nothing_and_is_told(host):
     host.until("it is told", lambda: "the last good one stays in force" in host.status(SERVICE))
     assert "entires" in host.status(SERVICE)
     host.write("/etc/repin/repin.yaml", desired("gpt-4o-mended"))
-    served(host, 4)
+    served(host, 5)
 
 
 def test_stop_is_clean(host):
@@ -104,7 +120,7 @@ def test_stop_is_clean(host):
     expected = {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}
     assert host.show(SERVICE, *expected) == expected
     assert "stopped" in host.journal("--unit", SERVICE)
-    assert not host.path("/run/repin").exists()
+    host.run("test", "-e", "/run/repin").expect(1)
     host.run("systemctl", "start", SERVICE).expect()
-    served(host, 4)
+    served(host, 5)
     host.run("systemctl", "stop", SERVICE).expect()
