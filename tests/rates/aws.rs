@@ -97,8 +97,8 @@ fn who_knows_nothing_of_the_quota_is_slowed_down_and_loses_nothing() {
         assert_whole(&stage, &ran, 150);
         let throttles = stage.throttled("ssm", "PutParameter");
         assert!(throttles > 0, "the quota was met");
-        // Each put took fewer than three attempts on the average, though many went out at once.
-        assert!(throttles < 2 * 150, "{throttles}");
+        // At first nearly everything is refused; a rate that stayed there would have each put refused a dozen times.
+        assert!(throttles < 3 * 150, "{throttles}");
         assert!(ran.seconds < 3.0 * 152.0 / 3.0, "{} s", ran.seconds);
     });
 }
