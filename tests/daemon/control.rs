@@ -1,5 +1,6 @@
 //! Commands through the daemon's socket: what an operator without any credentials can do, and how it looks.
 
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -388,6 +389,51 @@ async fn two_at_once_are_both_heard() {
     let mut held: Vec<_> = status["holds"].as_array().expect("holds").iter().map(|hold| hold["key"].clone()).collect();
     held.sort_by_key(ToString::to_string);
     assert_eq!(held, ["a", "b", "c"], "{status}\n{}", daemon.log());
+}
+
+/// What a user may do who may open the socket, and is neither root nor the daemon's. Only root can become somebody else:
+/// elsewhere this shows no more than that the daemon's own user may do it.
+#[tokio::test(flavor = "multi_thread")]
+async fn others_of_the_group_do_all_but_reveal_secrets() {
+    let world = World::new().await;
+    world.entries(ENTRIES);
+    let daemon = Running::start(&world, NEVER).await;
+    daemon.until_said("release 1 is served").await;
+    let is_root = whoami() == "root" && others_may_run_it();
+    let other = async |args: &[&str]| {
+        let mut command = operator(&world, args);
+        command.env_remove("REPIN_FILE").env("SUDO_USER", "ana").current_dir("/");
+        if is_root {
+            command.uid(65_534).gid(65_534);
+        }
+        finish(command).await
+    };
+    if !is_root {
+        other(&["get", "key", "--reveal"]).await.expect(0);
+        return;
+    }
+    let open =
+        |path: &str, mode| std::fs::set_permissions(world.path(path), Permissions::from_mode(mode)).expect("set");
+    for folder in [".", "state", "state/test"] {
+        open(folder, 0o755);
+    }
+    let said = other(&["history"]).await.expect(64).stderr;
+    assert!(said.contains("no file was given"), "not of its group: {said}");
+    open("state/test/daemon.sock", 0o666);
+    other(&["get", "key"]).await.expect(0);
+    let said = other(&["get", "key", "--reveal"]).await.expect(77);
+    assert!(said.stderr.contains("to root and to its own user only") && !said.stdout.contains(SENTINEL), "{said:?}");
+    other(&["hold", "a", "-m", "mine"]).await.expect(0);
+    other(&["rollback", "1", "-m", "mine"]).await.expect(0);
+    assert!(daemon.log().contains("hold by ") && !daemon.log().contains("hold by ana@"), "{}", daemon.log());
+}
+
+/// Tells whether another user gets at the program at all: where it was built may be closed to them.
+fn others_may_run_it() -> bool {
+    use std::os::unix::process::CommandExt as _;
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_repin"));
+    let command = command.arg("--version").uid(65_534).gid(65_534).current_dir("/").stdout(std::process::Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 fn mode(path: &Path) -> u32 {

@@ -1,9 +1,10 @@
 //! Peers on the control socket that break off, hang, or send what nobody asked for; and a daemon that breaks off.
 
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use repin_emulator::Fault;
+use repin_emulator::{Call, Fault};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
@@ -23,12 +24,30 @@ async fn slow(world: &World, interval: &str) -> Running {
     daemon.until_said("release 1 is served").await;
     world.entries(&entries("two"));
     daemon.until_said("release 2 is served").await;
-    world.faults(|call| {
-        let slow = matches!(call.operation.as_str(), "PutParameter" | "PutKeyValue" | "PUT");
-        if slow { Fault::Delay(Duration::from_millis(150)) } else { Fault::None }
-    });
+    let slow = Fault::Delay(Duration::from_millis(300));
+    world.faults(move |call| if call.operation == "PutParameter" { slow.clone() } else { Fault::None });
     world.reset();
     daemon
+}
+
+/// Has whatever writes take more than a minute for all entries, until something else writes the first one again.
+fn stall_the_first(world: &World) {
+    let firsts = AtomicU64::new(0);
+    world.faults(move |call| {
+        let Some(name) = call.name.as_ref().filter(|_| call.operation == "PutParameter") else { return Fault::None };
+        let is_first = name.ends_with("/test/k00");
+        let before = firsts.fetch_add(u64::from(is_first), Ordering::SeqCst);
+        let stalls = before == 1 && !is_first && name.starts_with("/ai/");
+        if stalls { Fault::Delay(Duration::from_secs(2)) } else { Fault::None }
+    });
+    world.reset();
+}
+
+/// Waits until the first entry is written.
+async fn until_stalled(world: &World, daemon: &Running) {
+    let is_first =
+        |call: Call| call.operation == "PutParameter" && call.name.is_some_and(|name| name.ends_with("/test/k00"));
+    daemon.until("it is at work", async || world.emulator.counters().calls().into_iter().any(is_first)).await;
 }
 
 /// Waits until a command writes.
@@ -231,8 +250,9 @@ async fn a_daemon_that_is_stopped_lets_a_command_come_to_a_safe_end() {
 async fn going_back_does_not_wait_for_a_release_to_end() {
     let world = World::new().await;
     let daemon = slow(&world, NEVER).await;
+    stall_the_first(&world);
     world.entries(&entries("three"));
-    until_at_work(&world, &daemon).await;
+    until_stalled(&world, &daemon).await;
     finish(operator(&world, &["rollback", "1", "-m", "three is worse"])).await.expect(0);
     all_serve(&world, "one").await;
     assert_eq!(daemon.said("release 3 is served:"), 0, "{}", daemon.log());
@@ -248,15 +268,10 @@ async fn going_back_comes_before_another_operators_pass() {
     for n in 0..40 {
         aws.overwrite(&format!("k{n:02}"), "tampered").await;
     }
-    world.faults(
-        |call| {
-            if call.operation == "PutParameter" { Fault::Delay(Duration::from_millis(150)) } else { Fault::None }
-        },
-    );
-    world.reset();
+    stall_the_first(&world);
     let mut pass = operator(&world, &["reconcile"]);
     let pass = pass.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
-    until_at_work(&world, &daemon).await;
+    until_stalled(&world, &daemon).await;
     finish(operator(&world, &["rollback", "-m", "urgent"])).await.expect(0);
     let pass = pass.wait_with_output().await.expect("it ends");
     let stderr = String::from_utf8_lossy(&pass.stderr);
