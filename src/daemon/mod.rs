@@ -12,6 +12,7 @@
 mod board;
 pub mod control;
 mod exposition;
+mod heads;
 pub mod listen;
 mod lock;
 mod manager;
@@ -26,6 +27,7 @@ pub mod rivals;
 mod run;
 pub mod schedule;
 pub mod service;
+mod stamp;
 mod tally;
 mod tell;
 pub mod visit;

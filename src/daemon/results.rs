@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use repin_provider::{ErrorKind, Key, Revision, TargetName};
 
 use super::board::{Contested, Serves, TargetHealth};
+use super::heads::Head;
 use super::pass::{self, Ended, Failed, Of};
 use super::run::Daemon;
 use super::schedule::{Health, Released};
@@ -24,6 +25,8 @@ impl Daemon {
     /// Takes in what a pass came to.
     pub(super) fn ended(&mut self, ended: Ended) {
         let mut failures = failures(&ended.result);
+        // A pass over all targets reads the ledgers of those out of its scope too.
+        self.heads.forget_all();
         self.keep_providers(&ended, &failures);
         if was_interrupted(&ended.result) {
             let target = match &ended.of {
@@ -224,15 +227,14 @@ impl Daemon {
     /// Notes how a target is, and says so where that is news.
     fn note_health(&mut self, target: &TargetName, trouble: Option<Trouble>, plan: Option<&Plan>) {
         let wall = (self.host.now)();
-        let ledger = self.known_ledger(target);
+        let head = self.head(target);
         let refused = self.refusals.count(target);
-        let ends = ledger.as_ref().and_then(|ledger| self.first_expiry(target, ledger, wall));
         let mut board = self.board.lock();
         let Some(known) = board.targets.get_mut(target) else { return };
-        if let Some(ledger) = ledger {
-            (known.release, known.entries) = (ledger.highest_release(), ledger.pins.len());
+        if let Some(head) = &head {
+            (known.release, known.entries) = (head.release, head.entries);
         }
-        (known.restorable_until, known.refused) = (ends, refused);
+        (known.restorable_until, known.refused) = (head.and_then(|head| head.restorable_until), refused);
         if let Some(plan) = plan {
             known.held = plan.held.iter().filter(|held| held.target == *target).count();
         }
@@ -355,9 +357,19 @@ impl Daemon {
 
     /// Returns the newest release of a target, as this host last read its ledger; 0 where there is none.
     pub(super) fn newest_release(&self, target: &TargetName) -> u64 {
-        let Some(target) = self.desired.targets.get(target) else { return 0 };
-        let known = self.host.memory.target(&TargetId::of(&target.config.place()));
-        ledger::remembered(&self.desired.name, &known.ledger).map_or(0, |ledger| ledger.highest_release())
+        self.head(target).map_or(0, |head| head.release)
+    }
+
+    /// Returns what is known of a target's ledger; `None` where this host never read it.
+    fn head(&self, target: &TargetName) -> Option<Head> {
+        self.heads.of(target, || {
+            let ledger = self.known_ledger(target)?;
+            Some(Head {
+                release: ledger.highest_release(),
+                entries: ledger.pins.len(),
+                restorable_until: self.first_expiry(target, &ledger, (self.host.now)()),
+            })
+        })
     }
 
     /// Returns a target's ledger as this host last read it; `None` where it never did.

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::board::{Board, TargetHealth};
+use super::heads::Heads;
 use super::manager::Manager;
 use super::metrics::Reload;
 use super::pass::{self, Connect, Ended, Of, Providers, Scene};
@@ -19,6 +20,7 @@ use super::pulse::Pulse;
 use super::refusals::Refusals;
 use super::rivals::Rivals;
 use super::schedule::{Due, Moment, Schedule};
+use super::stamp::Stamp;
 use super::tell::{self, Told};
 use super::visit::{self, AtWork, Visitor, Visits};
 use super::watch::Watch;
@@ -79,6 +81,10 @@ pub struct Daemon {
     /// How many passes and other pieces of work have ended.
     ended: u64,
     watch: Watch,
+    /// What the file and all that it refers to looked like when it was last read, and asked for the same as before.
+    stamp: Option<Stamp>,
+    /// What is known of each target's ledger.
+    pub(super) heads: Heads,
     pub(super) work: FuturesUnordered<LocalBoxFuture<'static, Done>>,
     /// The passes at work, by number.
     pub(super) at_work: BTreeMap<u64, AtWork>,
@@ -128,6 +134,8 @@ impl Daemon {
             pulse: Pulse::default(),
             ended: 0,
             watch: Watch::new(),
+            stamp: None,
+            heads: Heads::default(),
             work: FuturesUnordered::new(),
             at_work: BTreeMap::new(),
             passes: 0,
@@ -280,12 +288,20 @@ impl Daemon {
         self.manager.reloading();
         self.providers.clear();
         self.refusals.clear();
+        self.stamp = None;
         self.schedule.hurry(self.now());
         self.begin_due();
         self.manager.ready();
     }
 
     fn reload(&mut self) {
+        // Taken before reading: what changes meanwhile differs from it.
+        let stamp = Stamp::of(&self.desired.sources);
+        if stamp.is_some() && stamp == self.stamp {
+            self.board.reloaded(Reload::Unchanged);
+            return;
+        }
+        self.stamp = None;
         let loaded =
             (self.load)().map_err(|invalid| invalid.problems.into_iter().map(Trouble::of_problem).collect::<Vec<_>>());
         let loaded = loaded.and_then(|desired| match self.is_other(&desired) {
@@ -300,11 +316,14 @@ impl Daemon {
                     tracing::info!("the file is valid again");
                 }
                 self.board.lock().file.clear();
-                if unchanged {
-                    // It may refer to more folders than before.
-                    self.desired = Arc::new(desired);
-                } else {
+                if !unchanged {
                     self.adopt(desired);
+                } else if self.desired.sources != desired.sources {
+                    // The entries are many, and are kept once: whoever asks is told of the same.
+                    self.desired = Arc::new(desired);
+                    self.board.lock().desired = Arc::clone(&self.desired);
+                } else {
+                    self.stamp = stamp;
                 }
             }
             Err(problems) => {
@@ -335,6 +354,7 @@ impl Daemon {
         let now = self.now();
         let before = std::mem::replace(&mut self.desired, Arc::new(desired));
         tracing::info!("the file asks for something else");
+        self.heads.forget_all();
         self.refusals.clear();
         for (name, target) in &self.desired.targets {
             if before.targets.get(name).is_some_and(|before| before.config != target.config) {
