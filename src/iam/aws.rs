@@ -143,6 +143,7 @@ fn statements(name: &Owner, targets: &Targets<'_>, mode: Mode) -> Vec<Statement>
     }
     let entries = places.iter().map(Place::entries).collect();
     let documents = places.iter().map(Place::documents).collect();
+    let settings: Vec<String> = places.iter().filter(|place| place.asks_for_quota()).map(Place::throughput).collect();
     // Whose something is that may be taken over matters to files alone. The history is for pins to a time, and to say who
     // keeps changing an entry.
     let reads: &[_] = match mode {
@@ -155,6 +156,10 @@ fn statements(name: &Owner, targets: &Targets<'_>, mode: Mode) -> Vec<Statement>
         Statement::new("ReadLedger", &["ssm:GetParameters"], documents),
         Statement::new("List", &["ssm:GetParametersByPath"], sorted(listed)),
     ];
+    if !settings.is_empty() {
+        // Asked before many writes; without it they go out at the default rate.
+        statements.push(Statement::new("ReadThroughput", &["ssm:GetServiceSetting"], sorted(settings)));
+    }
     if mode.writes() {
         statements.extend(writes(&places, mode));
     }
@@ -252,6 +257,18 @@ impl<'a> Place<'a> {
     /// Returns everything in the ledger.
     fn documents(&self) -> String {
         format!("{}/*", self.ledger)
+    }
+
+    /// Tells whether the account's setting counts: not where the file itself says how fast it may write.
+    fn asks_for_quota(&self) -> bool {
+        self.config.rates.as_ref().is_none_or(|rates| rates.put.is_none())
+    }
+
+    /// Returns the setting that says whether the account has high throughput there.
+    fn throughput(&self) -> String {
+        let Config { region, account, .. } = self.config;
+        let start = format!("arn:{}:ssm:{region}:{account}", partition(region));
+        format!("{start}:servicesetting/ssm/parameter-store/high-throughput-enabled")
     }
 
     fn labelled(&self) -> bool {
@@ -397,6 +414,17 @@ mod tests {
             ["ssm:Get", "ssm:List", "kms:Describe", "kms:Decrypt"].iter().any(|start| action.starts_with(start))
         };
         assert!(access.statements.iter().flat_map(|statement| &statement.actions).all(looks), "{access:?}");
+    }
+
+    #[test]
+    fn the_quota_is_asked_for_only_where_the_file_does_not_say_it() {
+        let asks = |config: Config| {
+            let access = of(&[config], Mode::Plan).remove(0);
+            access.statements.iter().any(|statement| statement.sid == "ReadThroughput")
+        };
+        assert!(asks(config(json!({}))));
+        assert!(asks(config(json!({ "rates": { "get": 5.0 } }))));
+        assert!(!asks(config(json!({ "rates": { "put": 5.0 } }))));
     }
 
     #[test]

