@@ -71,7 +71,7 @@ async fn a_state_directory_that_is_lost_later_stops_nothing() {
     world.entries("  a: { value: one }\n");
     let daemon = Running::start(&world, SOON).await;
     daemon.until_said("release 1 is served").await;
-    std::fs::remove_dir_all(world.path("state")).expect("removed");
+    std::fs::rename(world.path("state"), world.path("lost")).expect("moved");
     world.write("state", "a file where a folder should be");
     crate::support::hand(&world).await[1].overwrite("a", "tampered").await;
     daemon.until_said("drift was put back: a").await;
