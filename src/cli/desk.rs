@@ -173,6 +173,10 @@ impl Visit for Errand {
         let mut errand = *self;
         async move {
             let changes = errand.manner() != Manner::Look;
+            // The file may be another one than when it came.
+            if changes && !errand.admit(&loan) {
+                return;
+            }
             if changes {
                 let _ = errand.lines.send(Line::Begun(true));
             }

@@ -7,7 +7,8 @@
 //!                       └─────────────────────── what came of it ──────────────────────────────┘
 //! ```
 //! Targets are independent: one that is down or slow keeps no other from being corrected. Only a release waits for all of
-//! them, and says for which. A file that cannot be read leaves the last good one in force.
+//! them, and says for which. A file that cannot be read leaves the last good one in force. Commands of operators come in
+//! over the [control socket](control), and have their targets to themselves ([visit]).
 
 mod board;
 pub mod control;
