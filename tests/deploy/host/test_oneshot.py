@@ -26,7 +26,9 @@ def test_what_is_held_is_no_failure(host):
 
 
 def test_the_timer_makes_passes(host):
-    host.write("/etc/systemd/system/repin-reconcile.timer.d/test.conf", "[Timer]\nOnActiveSec=1s\nRandomizedDelaySec=0\n")
+    # An empty value drops all of the times.
+    times = "[Timer]\nOnActiveSec=\nOnActiveSec=1s\nOnUnitInactiveSec=5min\nRandomizedDelaySec=0\nAccuracySec=1s\n"
+    host.write("/etc/systemd/system/repin-reconcile.timer.d/test.conf", times)
     host.run("systemctl", "daemon-reload").expect()
     host.write("/etc/repin/repin.yaml", desired("gpt-4o-by-the-clock"))
     host.run("systemctl", "enable", "--now", "repin-reconcile.timer").expect()
