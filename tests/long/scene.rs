@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -50,7 +50,11 @@ pub(crate) struct Daemon {
 const HOST: &str = "here";
 
 /// Plays a story on a runtime of its own, whose clock runs ahead whenever nothing else is to be done.
+///
+/// One at a time, since the memory of the process is looked at.
 pub(crate) fn play<T>(story: impl AsyncFnOnce() -> T) -> T {
+    static STAGE: Mutex<()> = Mutex::new(());
+    let _alone = STAGE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().start_paused(true).build().expect("a runtime").block_on(story())
 }
