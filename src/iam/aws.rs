@@ -365,20 +365,21 @@ mod tests {
 
     fn config(more: Value) -> Config {
         let mut fields = json!({ "account": "111122223333", "region": "eu-west-1", "prefix": "/ai/prod" });
-        for (name, value) in more.as_object().unwrap() {
+        for (name, value) in more.as_object().expect("fields") {
             fields[name] = value.clone();
         }
-        serde_json::from_value(fields).unwrap()
+        serde_json::from_value(fields).expect("valid")
     }
 
     fn of(configs: &[Config], mode: Mode) -> Vec<AwsAccess> {
-        let names: Vec<TargetName> = (0..configs.len()).map(|n| TargetName::parse(&format!("t{n}")).unwrap()).collect();
+        let names: Vec<TargetName> =
+            (0..configs.len()).map(|n| TargetName::parse(&format!("t{n}")).expect("valid")).collect();
         let targets: Vec<_> = names.iter().zip(configs).collect();
-        access(&Owner::parse("mine").unwrap(), &targets, mode)
+        access(&Owner::parse("mine").expect("valid"), &targets, mode)
     }
 
     fn statement<'a>(access: &'a AwsAccess, sid: &str) -> &'a Statement {
-        access.statements.iter().find(|statement| statement.sid == sid).unwrap()
+        access.statements.iter().find(|statement| statement.sid == sid).expect("valid")
     }
 
     #[test]
@@ -401,10 +402,10 @@ mod tests {
         let access = of(&[config(json!({ "kms_key": "1-2" }))], Mode::Apply).remove(0);
         let condition = &statement(&access, "UseKey").condition;
         assert_eq!(condition["StringEquals"]["kms:ViaService"], "ssm.eu-west-1.amazonaws.com");
-        let names = condition["StringLike"]["kms:EncryptionContext:PARAMETER_ARN"].as_array().unwrap();
+        let names = condition["StringLike"]["kms:EncryptionContext:PARAMETER_ARN"].as_array().expect("valid");
         let start = "arn:aws:ssm:eu-west-1:111122223333:parameter/";
         assert_eq!(names[0], format!("{start}ai/prod/*"));
-        assert!(names[1].as_str().unwrap().starts_with(&format!("{start}repin/mine/")), "{names:?}");
+        assert!(names[1].as_str().expect("valid").starts_with(&format!("{start}repin/mine/")), "{names:?}");
     }
 
     #[test]
@@ -435,7 +436,7 @@ mod tests {
         let targets: Vec<_> = all.iter().map(|access| listed(&access.targets)).collect();
         assert_eq!(targets, ["t0, t2", "t1"]);
         assert_eq!(all[0].base_policy(), None);
-        let base = all[1].base_policy().unwrap();
+        let base = all[1].base_policy().expect("valid");
         assert_eq!(base["Statement"][0]["Resource"], "arn:aws:iam::111122223333:role/repin");
         assert_eq!(statement(&all[0], "ReadEntries").resources.len(), 2);
     }
@@ -450,6 +451,6 @@ mod tests {
         let china = of(&[china], Mode::Plan).remove(0);
         let key = statement(&china, "UseKey");
         assert_eq!(key.resources, ["arn:aws-cn:kms:cn-north-1:111122223333:key/*"]);
-        assert_eq!(key.condition["StringEquals"]["kms:ViaService"].as_array().unwrap().len(), 2);
+        assert_eq!(key.condition["StringEquals"]["kms:ViaService"].as_array().expect("valid").len(), 2);
     }
 }

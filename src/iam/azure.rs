@@ -174,16 +174,17 @@ mod tests {
 
     fn config(more: Value) -> Config {
         let mut fields = json!({ "endpoint": "https://Contoso-AI.azconfig.io/", "prefix": "p" });
-        for (name, value) in more.as_object().unwrap() {
+        for (name, value) in more.as_object().expect("fields") {
             fields[name] = value.clone();
         }
-        serde_json::from_value(fields).unwrap()
+        serde_json::from_value(fields).expect("valid")
     }
 
     fn of(configs: &[Config], mode: Mode, scope: &Scope) -> Vec<AzureAccess> {
-        let names: Vec<TargetName> = (0..configs.len()).map(|n| TargetName::parse(&format!("t{n}")).unwrap()).collect();
+        let names: Vec<TargetName> =
+            (0..configs.len()).map(|n| TargetName::parse(&format!("t{n}")).expect("valid")).collect();
         let targets: Vec<_> = names.iter().zip(configs).collect();
-        access(&Owner::parse("mine").unwrap(), &targets, mode, scope)
+        access(&Owner::parse("mine").expect("valid"), &targets, mode, scope)
     }
 
     #[test]

@@ -239,7 +239,7 @@ def test_every_action_and_condition_exists(iam, file, mode):
                 types = {resource["name"] for resource in details["resourceTypes"]}
                 assert kind in types, f"{action} is granted on {types}"
                 resource = reference.resources.get_resource_type_details(service, kind)
-                known = set(details["conditionKeys"]) | set(resource["conditionKeys"])
+                known = set(details["conditionKeys"]) | set(resource.get("conditionKeys", []))
                 known |= {key for one in details["resourceTypes"] for key in one.get("conditionKeys", [])}
                 for operator in statement.get("Condition", {}).values():
                     for key in operator:
