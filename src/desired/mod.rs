@@ -260,7 +260,9 @@ fn assemble(
     let targets: BTreeMap<_, _> = declared
         .into_iter()
         .map(|Declared { name, config, .. }| {
-            let entries = entries.remove(&name).unwrap_or_default();
+            // Built anew from what is in order it fills its nodes, which inserting one by one leaves half empty: a daemon
+            // keeps this for months.
+            let entries = entries.remove(&name).unwrap_or_default().into_iter().collect();
             (name.clone(), Target { name, config, entries })
         })
         .collect();

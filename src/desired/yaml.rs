@@ -162,8 +162,15 @@ impl Builder<'_> {
     fn close(&mut self, end: Pos) -> Result<(), Issue> {
         let frame = self.stack.pop().expect("the parser balances starts and ends");
         let data = match frame.content {
-            Content::List(items) => Data::List(items),
-            Content::Map { map, .. } => Data::Map(map),
+            Content::List(mut items) => {
+                items.shrink_to_fit();
+                Data::List(items)
+            }
+            Content::Map { mut map, .. } => {
+                // Of small maps, which most are, it would be half of the memory that reading takes.
+                map.shrink_to_fit();
+                Data::Map(map)
+            }
         };
         self.anchor(frame.anchor, Node { span: Span { end: end.max(frame.span.end), ..frame.span }, data })
     }
