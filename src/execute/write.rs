@@ -147,7 +147,7 @@ impl Patience {
         error: Error,
     ) -> Result<(), NotApplied> {
         let backoff = self.backoff.mul_f64(rand::rng().random_range(0.5..1.0));
-        let wait = error.retry_after.map_or(backoff, |asked| asked.max(backoff));
+        let wait = error.retry_after().map_or(backoff, |asked| asked.max(backoff));
         if wait >= self.deadline.saturating_duration_since(Instant::now()) {
             return Err(NotApplied::Later(Some(error)));
         }

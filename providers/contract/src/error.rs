@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::Key;
@@ -68,8 +69,8 @@ pub struct Error {
     pub message: String,
     /// What to do about it, as a sentence.
     pub hint: Option<String>,
-    /// How long the store asks to be left alone, where it says so.
-    pub retry_after: Option<Duration>,
+    /// In milliseconds, and small: an error is a part of every result.
+    retry_after: Option<NonZeroU32>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -127,8 +128,14 @@ impl Error {
     /// Says how long the store asks to be left alone.
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
-        self.retry_after = Some(retry_after);
+        let millis = u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX);
+        self.retry_after = NonZeroU32::new(millis);
         self
+    }
+
+    /// Returns how long the store asks to be left alone, where it says so: to the millisecond, 49 days at the most.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after.map(|millis| Duration::from_millis(millis.get().into()))
     }
 
     /// Keeps the cause.

@@ -55,7 +55,7 @@ async fn a_store_that_asks_for_an_hour_is_left_alone() {
     for n in 0..3 {
         let error = bench.provider.apply(&create()).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Throttled, "{error}");
-        assert!(error.retry_after.unwrap() > Duration::from_secs(600), "{error:?}");
+        assert!(error.retry_after().unwrap() > Duration::from_secs(600), "{error:?}");
         assert!(error.message.contains("asks to wait ") && error.message.contains(", until 20"), "{n}: {error}");
     }
     assert!(start.elapsed() < Duration::from_secs(1), "and nobody waits for it: {:?}", start.elapsed());
