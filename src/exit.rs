@@ -66,7 +66,19 @@ impl Exit {
     pub fn of_code(code: u8) -> Option<Self> {
         use Exit::*;
         let all = [
-            Done, Failed, Changes, Partial, PutBack, Conflict, Held, Usage, TryAgain, Denied, Invalid, Interrupted, Terminated,
+            Done,
+            Failed,
+            Changes,
+            Partial,
+            PutBack,
+            Conflict,
+            Held,
+            Usage,
+            TryAgain,
+            Denied,
+            Invalid,
+            Interrupted,
+            Terminated,
         ];
         all.into_iter().find(|exit| exit.code() == code)
     }

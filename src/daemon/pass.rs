@@ -136,11 +136,7 @@ async fn run_connected(
         allow_older: false,
         timeout: TIMEOUT,
         atomic: false,
-        limits: Limits {
-            repair_only: *of != Of::All,
-            spared: Some(&scene.spared),
-            stalled: Some(&scene.stalled),
-        },
+        limits: Limits { repair_only: *of != Of::All, spared: Some(&scene.spared), stalled: Some(&scene.stalled) },
         saved: None,
         progress: &(),
         interrupt: scene.interrupt.clone(),
