@@ -184,10 +184,10 @@ pub(super) fn encode(
         intent,
         max,
         |parts| room(&Head { intent_parts: endings(parts), ..head.clone() }).saturating_sub(DONE),
-        &name,
+        name,
     );
     (head.intent, head.intent_parts) = (intent.head, endings(intent.parts.iter().map(|(name, _)| name)));
-    let done = packed::cut(done, max, |parts| room(&Head { done_parts: endings(parts), ..head.clone() }), &name);
+    let done = packed::cut(done, max, |parts| room(&Head { done_parts: endings(parts), ..head.clone() }), name);
     (head.done, head.done_parts) = (done.head, endings(done.parts.iter().map(|(name, _)| name)));
     Encoded { head: to_json(&head), parts: intent.parts.into_iter().chain(done.parts).collect() }
 }
