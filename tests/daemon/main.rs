@@ -1,5 +1,6 @@
 //! The daemon as a process of its own, against both emulated clouds on loopback.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stdout, reason = "figures are there to be read")]
 
 #[path = "../support/mod.rs"]
 mod support;

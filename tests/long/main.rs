@@ -3,6 +3,7 @@
 //! `REPIN_LONG_RUN=1` plays everything at full length, as `tests/run long` does with an optimized build; otherwise fewer
 //! passes of the same kind are played.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stdout, reason = "figures are there to be read")]
 
 mod outage;
 mod scene;

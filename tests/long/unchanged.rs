@@ -63,13 +63,13 @@ async fn run(count: usize, interval: Duration, passes: u32) -> Ran {
     println!("{count} entries, {passes} intervals of {interval:?}: {ran:?}, {:.1} s", began.elapsed().as_secs_f64());
     let entries = u64::try_from(count).expect("few");
     let budget = [entries.div_ceil(10) + 1, entries.div_ceil(100) + 2];
-    for n in 0..2 {
+    for ((looks, requests), budget) in ran.looks.into_iter().zip(ran.requests).zip(budget) {
         // A wait may be off by a tenth, either way, and on the average is not.
-        let (looks, passes) = (ran.looks[n] as f64, f64::from(passes));
+        let (looks, passes) = (looks as f64, f64::from(passes));
         assert!((looks - passes).abs() <= 2.0 + passes * 0.02 + passes.sqrt(), "a look an interval: {ran:?}");
-        let per_look = ran.requests[n] as f64 / looks;
-        assert!(per_look <= budget[n] as f64 + 0.5, "{per_look} requests a look, the budget is {}: {ran:?}", budget[n]);
-        assert!(per_look >= budget[n] as f64 - 1.5, "{per_look} requests a look cannot see everything: {ran:?}");
+        let per_look = requests as f64 / looks;
+        assert!(per_look <= budget as f64 + 0.5, "{per_look} requests a look, the budget is {budget}: {ran:?}");
+        assert!(per_look >= budget as f64 - 1.5, "{per_look} requests a look cannot see everything: {ran:?}");
     }
     assert!(ran.memory_kb[1] < ran.memory_kb[0] + GROWTH_KB, "memory grows: {ran:?}");
     ran
