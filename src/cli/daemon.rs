@@ -20,15 +20,16 @@ use super::{Failure, connect};
 use crate::control::places::Places;
 use crate::daemon::listen::Listener;
 use crate::daemon::{Connect, Daemon, Lock, LockError, Setup, control, service};
-use crate::desired;
+use crate::desired::{self, Invalid};
 use crate::exit::Exit;
-use crate::model::desired::TargetConfig;
+use crate::model::desired::{Desired, TargetConfig};
 use crate::model::outcome::Interrupt;
 use crate::record::host::HostMemory;
 use crate::report::Trouble;
 
 pub(super) async fn run(common: &Common, args: &DaemonArgs, stop: Stop, printer: &Printer) -> Result<Exit, Failure> {
-    let desired = session::load(common)?;
+    let request = session::request(common)?;
+    let desired = load(&request).map_err(session::invalid)?;
     session::warn(&desired, printer);
     let targets: BTreeMap<_, _> =
         desired.targets.iter().map(|(name, target)| (name.clone(), target.config.clone())).collect();
@@ -39,7 +40,6 @@ pub(super) async fn run(common: &Common, args: &DaemonArgs, stop: Stop, printer:
     let memory = HostMemory::open(&session::state_dir(common), &desired.name);
     let listener = listen(args).await?;
     let emulator = session::start_emulator(common, &targets, printer).await?;
-    let request = session::request(common)?;
     let globs = globs(&common.targets);
     let host = session::this_host(memory);
     let places = Places::new(session::state_dir(common), common.emulate.is_some()).to_listen(&desired.name);
@@ -52,7 +52,7 @@ pub(super) async fn run(common: &Common, args: &DaemonArgs, stop: Stop, printer:
     };
     let daemon = Daemon::new(Setup {
         desired,
-        load: Box::new(move || desired::load(&request)),
+        load: Box::new(move || load(&request)),
         is_in_scope: Box::new(move |name| globs.as_ref().is_none_or(|globs| globs.is_match(name.as_str()))),
         connect: Arc::new(Connector { emulator }),
         host,
@@ -67,6 +67,16 @@ pub(super) async fn run(common: &Common, args: &DaemonArgs, stop: Stop, printer:
         socket.last_words().await;
     }
     Ok(exit)
+}
+
+/// Loads the file on a thread of its own, and returns a copy. Reading takes several times the memory of what is read; the
+/// entries, made in the midst of it and kept for months, would keep all of it from being given back.
+fn load(request: &desired::Request) -> Result<Desired, Invalid> {
+    match std::thread::scope(|scope| scope.spawn(|| desired::load(request)).join()) {
+        Ok(Ok(desired)) => Ok(desired.clone()),
+        Ok(Err(invalid)) => Err(invalid),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
 }
 
 /// Returns what a daemon ends with: to stop it with SIGTERM, as service managers do, is no failure.

@@ -228,7 +228,7 @@ pub(super) fn files(common: &Common) -> Result<Vec<PathBuf>, Failure> {
     ))
 }
 
-fn invalid(invalid: desired::Invalid) -> Failure {
+pub(super) fn invalid(invalid: desired::Invalid) -> Failure {
     Failure { exit: Exit::Invalid, troubles: invalid.problems.into_iter().map(Trouble::of_problem).collect() }
 }
 

@@ -64,7 +64,11 @@ impl Memory {
     pub(crate) fn saw(&self, name: &str, item: &Item) {
         self.with(name, |known| {
             known.secret = Some(item.secret);
-            known.seen = Some((item.version.clone(), Instant::now()));
+            match &mut known.seen {
+                // Ten thousand copies a pass of what did not change would scatter over the memory of the pass.
+                Some((version, at)) if *version == item.version => *at = Instant::now(),
+                seen => *seen = Some((item.version.clone(), Instant::now())),
+            }
         });
     }
 
