@@ -53,7 +53,7 @@ impl Drop for Answering {
 }
 
 /// Answers over an address that was taken. Where only this host can reach it, only this host's own names are answered
-/// to: see [`listen::is_local_host`].
+/// to: `localhost` and addresses.
 pub fn listen_on(listener: Listener, board: Arc<Board>) -> Answering {
     let address = listener.address().ok();
     match &address {
