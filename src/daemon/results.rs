@@ -375,8 +375,8 @@ impl Daemon {
     /// Returns a target's ledger as this host last read it; `None` where it never did.
     fn known_ledger(&self, target: &TargetName) -> Option<Ledger> {
         let config = &self.desired.targets.get(target)?.config;
-        let known = self.host.memory.target(&TargetId::of(&config.place()));
-        ledger::remembered(&self.desired.name, &known.ledger)
+        let known = self.host.memory.ledger(&TargetId::of(&config.place()));
+        ledger::remembered(&self.desired.name, &known)
     }
 
     /// Returns when the first of a target's kept releases can no longer be restored, where one ends by age.

@@ -4,6 +4,7 @@
 //! <state dir>/<name>/host.key          keys the fingerprints of secrets; never leaves the host
 //! <state dir>/<name>/file              the file's digests when it was last the newest, and about to be
 //! <state dir>/<name>/<target id>.json  one target: the ledger, page etags, fingerprints of secrets
+//! <state dir>/<name>/<target id>.pass  when a pass last left it as the file asks
 //! ```
 
 use std::collections::BTreeMap;
@@ -54,8 +55,9 @@ pub struct TargetMemory {
     /// Secrets that holds name, by the version that holds them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held: BTreeMap<Key, Vec<KnownSecret>>,
-    /// When a pass of this host last left the target as its file asks, by this host's clock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// When a pass of this host last left the target as its file asks, by this host's clock. Kept in a file of its own:
+    /// it is another after each pass, and the rest, which may be megabytes, is usually not.
+    #[serde(skip)]
     pub last_pass: Option<Timestamp>,
 }
 
@@ -102,7 +104,19 @@ impl HostMemory {
 
     /// Returns what is remembered of a target; nothing where that cannot be read.
     pub fn target(&self, id: &TargetId) -> TargetMemory {
-        self.read(&format!("{id}.json")).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+        let known = self.read(&format!("{id}.json")).and_then(|text| serde_json::from_str(&text).ok());
+        let last_pass = self.read(&format!("{id}.pass")).and_then(|text| text.trim().parse().ok());
+        known.map_or_else(TargetMemory::default, |known| TargetMemory { last_pass, ..known })
+    }
+
+    /// Returns what is remembered of a target's ledger alone; nothing where that cannot be read.
+    pub fn ledger(&self, id: &TargetId) -> KnownDocuments {
+        #[derive(Deserialize)]
+        struct Only {
+            ledger: KnownDocuments,
+        }
+        let known = self.read(&format!("{id}.json")).and_then(|text| serde_json::from_str::<Only>(&text).ok());
+        known.map(|known| known.ledger).unwrap_or_default()
     }
 
     /// Remembers a target.
@@ -112,6 +126,9 @@ impl HostMemory {
             Ok(text) if self.read(&format!("{id}.json")).as_ref() == Some(&text) => {}
             Ok(text) => self.write(&format!("{id}.json"), &text),
             Err(error) => tracing::warn!(%error, "what is known of a target cannot be written down"),
+        }
+        if let Some(at) = memory.last_pass {
+            self.write(&format!("{id}.pass"), &format!("{at}\n"));
         }
     }
 
@@ -295,6 +312,29 @@ mod tests {
             let mode = entry.expect("an entry").metadata().expect("there").permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn a_pass_that_changes_nothing_writes_down_only_its_time() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let memory = HostMemory::open(dir.path(), &owner());
+        let id = TargetId::of(&repin_provider::Place::parse("p").expect("valid"));
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let ledger = serde_json::from_str(r#"{"whole":true,"documents":{}}"#).expect("readable");
+        let mut known = TargetMemory { ledger, last_pass: Some(at(1)), ..TargetMemory::default() };
+        let file = dir.path().join("a").join(format!("{id}.json"));
+        let inode = || std::os::unix::fs::MetadataExt::ino(&file.metadata().expect("there"));
+        memory.remember_target(&id, &known);
+        let before = inode();
+        known.last_pass = Some(at(2));
+        memory.remember_target(&id, &known);
+        assert_eq!(inode(), before, "the file is the one that was written first");
+        assert_eq!(memory.target(&id), known);
+        assert_eq!(memory.ledger(&id), known.ledger);
+        known.resume = Some(Resume(serde_json::json!("etag")));
+        memory.remember_target(&id, &known);
+        assert_ne!(inode(), before);
+        assert_eq!(memory.target(&id), known);
     }
 
     #[test]
