@@ -6,8 +6,8 @@ use std::process::{Command, ExitCode};
 /// Make the AWS SDK write request or response bodies, secrets included, into its logs.
 const LEAKY: [&str; 2] = ["LOG_SENSITIVE_BODIES", "LOG_SIGNABLE_BODY"];
 
-/// The C library's allocator keeps what a pass over many entries took at its height: five times what is in use between
-/// two passes. tests/run figures measures it.
+/// The C library's allocator keeps what a pass over many entries took at its height: ten times what is in use between two
+/// passes. tests/run figures measures it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -195,7 +195,8 @@ async fn looking(command: impl Future<Output = Result<Exit, Failure>>, mut stop:
 
 /// Runs a command that speaks to stores. A second signal ends it wherever it is.
 fn online(command: impl AsyncFnOnce(Stop) -> Result<Exit, Failure>) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|e| {
+    // The command itself runs on this thread; another is enough for connections and for those who ask a daemon.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(|e| {
         Failure::new(Exit::Failed, Trouble::new("system", format!("the async runtime cannot start: {e}")))
     })?;
     let exit = runtime.block_on(async {

@@ -22,14 +22,35 @@ pub(crate) struct Memory {
     lag: Duration,
 }
 
+/// Small, since a daemon has one for each of ten thousand parameters: what few of them have is elsewhere.
 #[derive(Debug, Default)]
 struct Known {
     secret: Option<bool>,
     tier: Option<Tier>,
     seen: Option<(Version, Instant)>,
+    did: Option<Box<Did>>,
+}
+
+/// What we did to a parameter last.
+#[derive(Debug, Default)]
+struct Did {
     wrote: Option<(Wrote, Instant)>,
     /// The version that we moved the label to; an inner `None` where we took it off.
     labelled: Option<(Option<i64>, Instant)>,
+}
+
+impl Known {
+    fn wrote(&self) -> Option<(Wrote, Instant)> {
+        self.did.as_ref()?.wrote
+    }
+
+    fn labelled(&self) -> Option<(Option<i64>, Instant)> {
+        self.did.as_ref()?.labelled
+    }
+
+    fn did(&mut self) -> &mut Did {
+        self.did.get_or_insert_default()
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +98,7 @@ impl Memory {
         self.with(name, |known| {
             known.secret = Some(secret);
             known.tier = tier.or(known.tier);
-            known.wrote = Some((Wrote::Version(number), Instant::now()));
+            known.did().wrote = Some((Wrote::Version(number), Instant::now()));
         });
     }
 
@@ -85,13 +106,14 @@ impl Memory {
     pub(crate) fn deleted(&self, name: &str, at: Option<i64>) {
         self.with(name, |known| {
             let now = Instant::now();
-            *known = Known { wrote: Some((Wrote::Delete(at), now)), labelled: Some((None, now)), ..Known::default() };
+            let did = Did { wrote: Some((Wrote::Delete(at), now)), labelled: Some((None, now)) };
+            *known = Known { did: Some(Box::new(did)), ..Known::default() };
         });
     }
 
     /// Remembers where we moved the label to; `None` after it was taken off.
     pub(crate) fn labelled(&self, name: &str, number: Option<i64>) {
-        self.with(name, |known| known.labelled = Some((number, Instant::now())));
+        self.with(name, |known| known.did().labelled = Some((number, Instant::now())));
     }
 
     /// Returns whether the parameter is a SecureString, if that is known.
@@ -106,7 +128,7 @@ impl Memory {
 
     /// Tells whether the store showed exactly this version within `age`, with no write of ours since.
     pub(crate) fn saw_lately(&self, name: &str, version: &Version, age: Duration) -> bool {
-        self.with(name, |known| match (&known.seen, known.wrote) {
+        self.with(name, |known| match (&known.seen, known.wrote()) {
             (Some((seen, at)), None) => seen == version && at.elapsed() < age,
             (Some((seen, at)), Some((_, wrote))) => seen == version && *at > wrote && at.elapsed() < age,
             (None, _) => false,
@@ -118,7 +140,7 @@ impl Memory {
     /// Beyond the lag the store is believed whatever it says.
     pub(crate) fn is_stale(&self, name: &str, version: Option<&Version>) -> bool {
         let shown = version.and_then(convert::number);
-        self.with(name, |known| match known.wrote {
+        self.with(name, |known| match known.wrote() {
             Some((_, at)) if at.elapsed() >= self.lag => false,
             Some((Wrote::Version(ours), _)) => shown.is_none_or(|number| number < ours),
             Some((Wrote::Delete(Some(gone)), _)) => shown.is_some_and(|number| number >= gone),
@@ -130,7 +152,7 @@ impl Memory {
     /// answer would show, so any other version than ours counts as late until the lag has passed.
     pub(crate) fn is_label_stale(&self, name: &str, version: Option<&Version>) -> bool {
         let shown = version.and_then(convert::number);
-        self.with(name, |known| match known.labelled {
+        self.with(name, |known| match known.labelled() {
             Some((ours, at)) => at.elapsed() < self.lag && shown != ours,
             None => false,
         })
@@ -138,7 +160,7 @@ impl Memory {
 
     /// Tells whether our own last write made this version, so lately that the store may not show it yet.
     pub(crate) fn put_lately(&self, name: &str, number: i64) -> bool {
-        self.with(name, |known| match known.wrote {
+        self.with(name, |known| match known.wrote() {
             Some((Wrote::Version(ours), at)) => ours == number && at.elapsed() < self.lag,
             Some((Wrote::Delete(_), _)) | None => false,
         })
@@ -152,7 +174,7 @@ impl Memory {
 
     /// Returns how long to wait before this name may be created again.
     pub(crate) fn clean_up(&self, name: &str) -> Duration {
-        self.with(name, |known| match known.wrote {
+        self.with(name, |known| match known.wrote() {
             Some((Wrote::Delete(_), at)) => CLEAN_UP.saturating_sub(at.elapsed()),
             _ => Duration::ZERO,
         })
