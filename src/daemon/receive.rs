@@ -101,7 +101,6 @@ impl Daemon {
 
     /// Has those who ask told the newest releases, before a pass has seen them.
     fn note_releases(&self, scope: &BTreeSet<TargetName>) {
-        self.heads.forget_all();
         let newest: Vec<_> = scope.iter().map(|name| (name, self.newest_release(name))).collect();
         let mut board = self.board.lock();
         for (name, release) in newest {

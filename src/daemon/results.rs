@@ -25,8 +25,6 @@ impl Daemon {
     /// Takes in what a pass came to.
     pub(super) fn ended(&mut self, ended: Ended) {
         let mut failures = failures(&ended.result);
-        // A pass over all targets reads the ledgers of those out of its scope too.
-        self.heads.forget_all();
         self.keep_providers(&ended, &failures);
         if was_interrupted(&ended.result) {
             let target = match &ended.of {
@@ -362,14 +360,21 @@ impl Daemon {
 
     /// Returns what is known of a target's ledger; `None` where this host never read it.
     fn head(&self, target: &TargetName) -> Option<Head> {
-        self.heads.of(target, || {
+        let now = (self.host.now)();
+        let read = || {
             let ledger = self.known_ledger(target)?;
             Some(Head {
                 release: ledger.highest_release(),
                 entries: ledger.pins.len(),
-                restorable_until: self.first_expiry(target, &ledger, (self.host.now)()),
+                restorable_until: self.first_expiry(target, &ledger, now),
             })
-        })
+        };
+        if !self.providers.contains_key(target) {
+            // How long its store keeps what was is not known yet.
+            return read();
+        }
+        let state = self.host.memory.state_of(&TargetId::of(&self.desired.targets.get(target)?.config.place()));
+        self.heads.of(target, state, now, read)
     }
 
     /// Returns a target's ledger as this host last read it; `None` where it never did.

@@ -1,5 +1,6 @@
 //! What each store holds, when we looked, and what we could not see.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -96,15 +97,15 @@ impl Observed {
     /// Tells how a file stands to the releases; see [`FileStanding::of`].
     pub fn standing(&self, desired: &Desired, newest_here: &[FileDigest], allow_older: bool) -> FileStanding {
         let ledgers: Vec<_> = self.targets.values().map(|state| self.closed_ledger(state, &desired.name)).collect();
-        FileStanding::of(ledgers.iter(), &desired.digest, newest_here, allow_older)
+        FileStanding::of(ledgers.iter().map(Cow::as_ref), &desired.digest, newest_here, allow_older)
     }
 
     /// Returns a ledger with what a dead run left open closed by what the store shows: a release counts by what it
     /// served, whether or not its run lived to say so.
-    fn closed_ledger(&self, state: &TargetState, owner: &Owner) -> Ledger {
+    fn closed_ledger<'a>(&self, state: &'a TargetState, owner: &Owner) -> Cow<'a, Ledger> {
         match state.ledger.open() {
-            Some(open) if state.takeover => state.ledger.with(self.closed(state, open, owner)),
-            _ => state.ledger.clone(),
+            Some(open) if state.takeover => Cow::Owned(state.ledger.with(self.closed(state, open, owner))),
+            _ => Cow::Borrowed(&state.ledger),
         }
     }
 

@@ -312,8 +312,8 @@ impl KeyView<'_> {
     /// answer descriptions, tags and tiers with its items: there the ledger is all that tells.
     fn describes_otherwise(&self, entry: &Entry, pin: &Pin) -> bool {
         let names_something = entry.description.is_some() || entry.tier.is_some() || entry.tags.is_some();
-        let released = pin.content.as_ref().is_some_and(|released| content_digest(entry) != *released);
-        !self.describes && names_something && released
+        let released = || pin.content.as_ref().is_some_and(|released| content_digest(entry) != *released);
+        !self.describes && names_something && released()
     }
 
     /// Tells whether the entry says something else about the item than what was released.

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -60,6 +60,10 @@ pub struct TargetMemory {
     #[serde(skip)]
     pub last_pass: Option<Timestamp>,
 }
+
+/// One state of what is remembered of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryState((u64, i64, i64));
 
 /// The memory of this host for one name.
 #[derive(Debug)]
@@ -117,6 +121,13 @@ impl HostMemory {
         }
         let known = self.read(&format!("{id}.json")).and_then(|text| serde_json::from_str::<Only>(&text).ok());
         known.map(|known| known.ledger).unwrap_or_default()
+    }
+
+    /// Tells one state of what is remembered of a target from another, without reading it; `None` where nothing is.
+    pub fn state_of(&self, id: &TargetId) -> Option<MemoryState> {
+        let found = std::fs::metadata(self.dir.as_ref()?.join(format!("{id}.json"))).ok()?;
+        // It is always written anew, under another inode or at another time.
+        Some(MemoryState((found.ino(), found.ctime(), found.ctime_nsec())))
     }
 
     /// Remembers a target.
@@ -323,17 +334,19 @@ mod tests {
         let ledger = serde_json::from_str(r#"{"whole":true,"documents":{}}"#).expect("readable");
         let mut known = TargetMemory { ledger, last_pass: Some(at(1)), ..TargetMemory::default() };
         let file = dir.path().join("a").join(format!("{id}.json"));
-        let inode = || std::os::unix::fs::MetadataExt::ino(&file.metadata().expect("there"));
+        let inode = || file.metadata().expect("there").ino();
         memory.remember_target(&id, &known);
-        let before = inode();
+        let (before, state) = (inode(), memory.state_of(&id));
+        assert!(state.is_some());
         known.last_pass = Some(at(2));
         memory.remember_target(&id, &known);
+        assert_eq!(memory.state_of(&id), state);
         assert_eq!(inode(), before, "the file is the one that was written first");
         assert_eq!(memory.target(&id), known);
         assert_eq!(memory.ledger(&id), known.ledger);
         known.resume = Some(Resume(serde_json::json!("etag")));
         memory.remember_target(&id, &known);
-        assert_ne!(inode(), before);
+        assert_ne!(memory.state_of(&id), state);
         assert_eq!(memory.target(&id), known);
     }
 
