@@ -11,16 +11,19 @@ pub mod faults;
 mod identity;
 pub mod persist;
 mod server;
+mod spoil;
+pub mod storm;
 mod tls;
 
 pub use aws::{KmsKey, Rates};
 pub use clock::Clock;
 pub use counters::{Call, Counters};
 pub use emulator::{Emulator, Options, StartError};
-pub use faults::{Fault, Faults};
+pub use faults::{Fault, Faults, Oddity, Spoil};
 pub use identity::token::Tokens;
 pub use persist::{Change, Persist, PersistError};
-pub use server::InProcess;
+pub use server::{Delivered, InProcess};
+pub use storm::{FaultKind, Storm};
 pub use tls::TlsError;
 
 /// Returns random bytes; nothing where the system has none.

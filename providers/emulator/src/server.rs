@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! connection ─> collect the body ─> name the operation ─> log, ask Faults ─┬─> the half's router ─> Date ─> answer
+//!                                                                         ├─> the same, with the answer spoilt
 //!                                                                         ├─> refusal in the service's format
 //!                                                                         └─> close the connection, or never answer
 //! ```
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
 
 use axum::body::{Body, HttpBody, to_bytes};
 use axum::response::{IntoResponse, Response};
@@ -25,7 +27,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::clock::Clock;
 use crate::counters::{Call, Counters};
-use crate::faults::{Fault, Faults};
+use crate::faults::{Fault, Faults, Oddity};
+use crate::spoil;
 
 /// More than any request of either cloud holds.
 pub(crate) const MAX_BODY: usize = 8 << 20;
@@ -129,14 +132,36 @@ impl InProcess {
         Self { half, seam }
     }
 
-    /// Answers one request; `None` where a connection would have been closed instead.
+    /// Answers one request; `None` where a connection would have been closed before the end of the answer.
     pub async fn send(&self, request: Request<Bytes>) -> Option<http::Response<Bytes>> {
+        let answer = self.deliver(request).await.filter(|answer| answer.is_whole)?;
+        Some(answer.response)
+    }
+
+    /// Answers one request as far as the answer goes; `None` where a connection would have been closed without one.
+    pub async fn deliver(&self, request: Request<Bytes>) -> Option<Delivered> {
         let request = request.map(Body::from);
         let response = answer(request, self.half.clone(), self.seam.clone()).await.ok()?;
-        let (parts, body) = response.into_parts();
-        let body = to_bytes(body, usize::MAX).await.ok()?;
-        Some(http::Response::from_parts(parts, body))
+        let (parts, mut body) = response.into_parts();
+        let mut came = Vec::new();
+        let is_whole = loop {
+            match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+                Some(Ok(frame)) => came.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+                Some(Err(_)) => break false,
+                None => break true,
+            }
+        };
+        Some(Delivered { response: http::Response::from_parts(parts, came.into()), is_whole })
     }
+}
+
+/// What came of an answer.
+#[derive(Debug)]
+pub struct Delivered {
+    /// The head of the answer, and its body as far as it came.
+    pub response: http::Response<Bytes>,
+    /// Whether that is all of the body; if not, the connection was closed there.
+    pub is_whole: bool,
 }
 
 impl std::fmt::Debug for InProcess {
@@ -150,7 +175,7 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     if parts.method == Method::GET && parts.uri.path() == "/_emulator/requests" {
         return Ok(requests(&seam.counters));
     }
@@ -158,9 +183,17 @@ where
         return Ok(StatusCode::PAYLOAD_TOO_LARGE.into_response());
     };
     let asked = (half.identify)(&parts, &body);
+    let spoilt = spoil::Asked::new(&parts, &body, &asked.operation);
     let call = seam.counters.arrived(asked.service, &asked.operation, asked.name.as_deref());
-    let mut response = match seam.faults.decide(&call) {
+    let fault = seam.faults.decide(&call);
+    let skew = Oddity::skew(if let Fault::Odd(oddity) = fault { Some(oddity) } else { None });
+    let mut response = match fault {
         Fault::None => handle(parts, body, half).await,
+        Fault::Odd(oddity) => {
+            parts.extensions.insert(oddity);
+            handle(parts, body, half).await
+        }
+        Fault::Spoil(how) => spoil::spoil(how, &spoilt, handle(parts, body, half).await).await,
         Fault::Delay(wait) => {
             tokio::time::sleep(wait).await;
             handle(parts, body, half).await
@@ -190,7 +223,9 @@ where
         }
     };
     // Where the date is set, hyper does not add the host's.
-    response.headers_mut().entry(header::DATE).or_insert_with(|| http_date(seam.clock.now()));
+    let now = seam.clock.now();
+    let now = now.saturating_add(skew).unwrap_or(now);
+    response.headers_mut().entry(header::DATE).or_insert_with(|| http_date(now));
     Ok(response)
 }
 

@@ -10,6 +10,7 @@ use super::model::{Change, Store, TextFilter, Verdict, View};
 use super::reply::{MEMENTO_DATETIME, Refused, Reply};
 use super::request::Asked;
 use super::{tables, token};
+use crate::faults::Oddity;
 use crate::server::http_date;
 
 /// A request and the store it is about.
@@ -19,6 +20,10 @@ pub(crate) struct Exchange<'a> {
     pub(crate) store_name: &'a str,
     pub(crate) store: &'a mut Store,
     pub(crate) now: Timestamp,
+    /// What this reader sees where reads lag.
+    pub(crate) lagging: Option<View>,
+    /// The state that the service is in for this request alone.
+    pub(crate) oddity: Option<Oddity>,
 }
 
 /// One page of some resource, ready to be answered.
@@ -37,8 +42,7 @@ impl Exchange<'_> {
         if let Some(instant) = self.asked.instant()? {
             return Ok(View::before(instant, &self.app.rules, self.now));
         }
-        let lagging = self.app.lagging_view(self.asked.headers, self.store_name, self.now);
-        Ok(lagging.unwrap_or(View::Now))
+        Ok(self.lagging.unwrap_or(View::Now))
     }
 
     /// Parses a filter parameter.

@@ -28,7 +28,7 @@ use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 
 pub use model::SnapshotFailure;
@@ -37,6 +37,7 @@ pub(crate) use request::identify;
 
 use crate::Clock;
 use crate::counters::{Call, Counters};
+use crate::faults::Oddity;
 use crate::identity::token::Tokens;
 use crate::persist::{Persist, PersistError};
 use crate::server::{Refusal, http_date};
@@ -164,18 +165,21 @@ impl AppConfig {
     /// Answers one request.
     fn answer(&self, parts: &Parts, body: &[u8]) -> Response {
         let now = self.clock.now();
-        let (reply, sync_token) = match self.authenticate(parts, body, now) {
+        let skew = Oddity::skew(Oddity::of(parts));
+        let off = |clock: Timestamp| clock.saturating_add(skew).unwrap_or(clock);
+        let (reply, sync_token) = match self.authenticate(parts, body, &[off(self.clock.signing_now()), off(now)]) {
             Ok(caller) => self.answer_caller(&caller, parts, body, now),
             Err(refused) => (refused.into_reply(), token::sync("", 0)),
         };
         self.counters.record("appconfig", &identify(parts, body).operation, reply.status.as_u16());
-        finish(reply.with(SYNC_TOKEN, &sync_token), parts.method != Method::HEAD, now)
+        finish(reply.with(SYNC_TOKEN, &sync_token), parts.method != Method::HEAD, off(now))
     }
 
-    fn authenticate(&self, parts: &Parts, body: &[u8], now: Timestamp) -> Result<Caller, Refused> {
+    /// Tells who asks, by clocks the last of which is the store's own.
+    fn authenticate(&self, parts: &Parts, body: &[u8], clocks: &[Timestamp; 2]) -> Result<Caller, Refused> {
         match auth::bearer(&parts.headers) {
-            Some(token) => auth::verify_token(token, self.tokens.as_ref(), now),
-            None => auth::verify(parts, body, &self.hosts, &[self.clock.signing_now(), now]),
+            Some(token) => auth::verify_token(token, self.tokens.as_ref(), clocks[1]),
+            None => auth::verify(parts, body, &self.hosts, clocks),
         }
     }
 
@@ -190,7 +194,7 @@ impl AppConfig {
             }
         };
         let store = state.stores.get(&caller.store);
-        let vouched = store.map_or(0, |store| match self.lagging_view(&parts.headers, &caller.store, now) {
+        let vouched = store.map_or(0, |store| match self.lagging_view(parts, &caller.store, now) {
             // A lagging answer must not vouch for what it does not show.
             Some(view) if !is_write(&parts.method) => store.newest_seq(view),
             _ => store.last_seq(),
@@ -199,9 +203,10 @@ impl AppConfig {
     }
 
     /// Returns what a caller with these sync tokens sees of a store whose reads lag.
-    fn lagging_view(&self, headers: &HeaderMap, store: &str, now: Timestamp) -> Option<View> {
-        let lag = SignedDuration::try_from(self.stale_reads?).unwrap_or(SignedDuration::MAX);
-        let tokens = headers.get_all(SYNC_TOKEN).iter().filter_map(|value| value.to_str().ok());
+    fn lagging_view(&self, parts: &Parts, store: &str, now: Timestamp) -> Option<View> {
+        let lag = Oddity::lag(Oddity::of(parts)).or(self.stale_reads)?;
+        let lag = SignedDuration::try_from(lag).unwrap_or(SignedDuration::MAX);
+        let tokens = parts.headers.get_all(SYNC_TOKEN).iter().filter_map(|value| value.to_str().ok());
         let seen = token::synced(store, tokens);
         Some(View::Settled { seen, until: now.checked_sub(lag).unwrap_or(Timestamp::MIN) })
     }
@@ -222,10 +227,12 @@ impl AppConfig {
         now: Timestamp,
     ) -> Result<Reply, Refused> {
         let asked = Asked::parse(parts, body)?;
+        let oddity = Oddity::of(parts);
         if caller.access == Access::None || (caller.access == Access::Read && is_write(asked.method)) {
             return Err(Refused::Forbidden);
         }
-        dispatch(&mut Exchange { app: self, asked: &asked, store_name: &caller.store, store, now })
+        let lagging = self.lagging_view(parts, &caller.store, now);
+        dispatch(&mut Exchange { app: self, asked: &asked, store_name: &caller.store, store, now, lagging, oddity })
     }
 
     /// A change is applied in one step after it was saved, so a panic elsewhere leaves nothing half-done.

@@ -12,6 +12,7 @@ use super::model::{Composition, CreateSnapshot, Snapshot, SnapshotFilter, Snapsh
 use super::reply::{OPERATION_LOCATION, Refused, Reply};
 use super::request::{ApiVersion, encode};
 use super::token;
+use crate::faults::Oddity;
 use crate::server::http_date;
 
 const SNAPSHOT: &str = "application/vnd.microsoft.appconfig.snapshot+json; charset=utf-8";
@@ -87,10 +88,16 @@ pub(crate) fn create(exchange: &mut Exchange<'_>, name: &str) -> Result<Reply, R
         tags: body.tags.unwrap_or_default(),
         description: body.description.filter(|_| asked.version >= ApiVersion::V2026April),
     };
-    let (conditions, rules) = (asked.conditions(), exchange.app.rules);
+    let (conditions, mut rules) = (asked.conditions(), exchange.app.rules);
+    if let Some(Oddity::SnapshotStays(how_long)) = exchange.oddity {
+        rules.provisioning = how_long;
+    }
     // Judged before a failure is spent on it: a refused request makes no snapshot that could fail.
     exchange.store.plan_snapshot(wanted.clone(), None, &conditions, &rules, exchange.now)?;
-    let fail = exchange.app.take_failure();
+    let fail = match exchange.oddity {
+        Some(Oddity::SnapshotFails(failure)) => Some(failure),
+        _ => exchange.app.take_failure(),
+    };
     let change = exchange.store.plan_snapshot(wanted, fail, &conditions, &rules, exchange.now)?;
     exchange.commit(&change)?;
     let snapshot = exchange.store.snapshot(name, exchange.now).ok_or(Refused::NotFound)?;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{AwsError, Result};
 use crate::counters::Counters;
+use crate::faults::Oddity;
 use crate::persist::Change;
 
 /// One account in one region: data of different places never meet.
@@ -39,6 +40,8 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Timestamp,
     pub(crate) counters: &'a Counters,
     pub(crate) behaviour: Behaviour,
+    /// The state that the services are in for this request alone.
+    pub(crate) oddity: Option<Oddity>,
     pub(crate) changes: Vec<Change>,
 }
 
@@ -56,7 +59,7 @@ pub(crate) struct Behaviour {
 impl Context<'_> {
     /// Returns the time up to which reads see writes.
     pub(crate) fn seen_until(&self) -> Timestamp {
-        match self.behaviour.read_lag {
+        match Oddity::lag(self.oddity).or(self.behaviour.read_lag) {
             Some(lag) => self.now.checked_sub(lag).unwrap_or(Timestamp::MIN),
             None => Timestamp::MAX,
         }

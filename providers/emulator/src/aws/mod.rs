@@ -29,6 +29,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, Method};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use self::context::{Behaviour, Context, Place};
@@ -43,6 +44,7 @@ use self::sigv4::Signed;
 use self::ssm::Ssm;
 use crate::clock::Clock;
 use crate::counters::{Call, Counters};
+use crate::faults::Oddity;
 use crate::identity::token::Tokens;
 use crate::persist::{Persist, PersistError};
 use crate::server::{Half, MAX_BODY, Operation, Refusal};
@@ -125,7 +127,7 @@ impl Aws {
 
     fn ensure_key(&self, key: &KmsKey) -> std::result::Result<(), PersistError> {
         let place = Place { account: key.account.clone(), region: key.region.clone() };
-        let mut ctx = self.context(place, String::new());
+        let mut ctx = self.context(place, String::new(), None);
         let mut cloud = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         cloud
             .kms
@@ -146,22 +148,25 @@ impl Aws {
         Half { router, identify, refusal }
     }
 
-    fn context(&self, place: Place, caller: String) -> Context<'_> {
+    fn context(&self, place: Place, caller: String, oddity: Option<Oddity>) -> Context<'_> {
         Context {
             place,
             caller,
             now: self.clock.now(),
             counters: &self.counters,
             behaviour: self.behaviour,
+            oddity,
             changes: Vec::new(),
         }
     }
 
     fn handle(&self, parts: &Parts, body: &[u8]) -> Response {
         let asked = identify(parts, body);
+        let oddity = Oddity::of(parts);
+        let off = |clock: Timestamp| clock.saturating_add(Oddity::skew(oddity)).unwrap_or(clock);
         let (now, signing_now) = (self.clock.now(), self.clock.signing_now());
         let mut cloud = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let signed = sigv4::verify(parts, body, &cloud.identities, signing_now, now);
+        let signed = sigv4::verify(parts, body, &cloud.identities, off(signing_now), off(now));
         let response = if asked.operation == sts::WEB_IDENTITY && speaks_query(parts) {
             // Whoever has a token only has no key to sign with.
             let result = sts::assume_with_web_identity(&Form::parse(body), &mut cloud.identities, &self.tokens, now);
@@ -172,7 +177,7 @@ impl Aws {
             query::answer(&asked.operation, &result)
         } else {
             let signed = signed.map_err(json11::signature_error);
-            json11::answer(&signed.and_then(|signed| self.call_json(&mut cloud, signed, &asked, body)))
+            json11::answer(&signed.and_then(|signed| self.call_json(&mut cloud, signed, &asked, body, oddity)))
         };
         self.counters.record(asked.service, &asked.operation, response.status().as_u16());
         response
@@ -189,7 +194,14 @@ impl Aws {
         sts::call(&asked.operation, &Form::parse(body), &mut cloud.identities, &signed.principal, self.clock.now())
     }
 
-    fn call_json(&self, cloud: &mut Cloud, signed: Signed, asked: &Operation, body: &[u8]) -> Result<Value> {
+    fn call_json(
+        &self,
+        cloud: &mut Cloud,
+        signed: Signed,
+        asked: &Operation,
+        body: &[u8],
+        oddity: Option<Oddity>,
+    ) -> Result<Value> {
         if asked.service == UNKNOWN {
             return Err(AwsError::new("UnknownOperationException", "X-Amz-Target names no operation that is modelled"));
         }
@@ -201,7 +213,7 @@ impl Aws {
             return Err(AwsError::internal("an earlier change could not be kept; restart the emulator"));
         }
         let place = Place { account: signed.principal.account, region: signed.region };
-        let mut ctx = self.context(place, signed.principal.arn);
+        let mut ctx = self.context(place, signed.principal.arn, oddity);
         if let Some(limiter) = cloud.limiter.as_mut().filter(|_| asked.service == "ssm") {
             let high_throughput = cloud.ssm.high_throughput(&ctx.place);
             limiter.admit(&ctx.place, &asked.operation, high_throughput, ctx.now)?;

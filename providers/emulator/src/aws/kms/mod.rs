@@ -6,6 +6,7 @@ mod key;
 mod tests;
 mod wire;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,6 +18,7 @@ use self::key::{Key, split_blob};
 pub(crate) use self::wire::call;
 use super::context::{Context, Place, Row};
 use super::error::{AwsError, Result};
+use crate::faults::Oddity;
 use crate::persist::{Persist, PersistError};
 
 /// The key that Parameter Store uses where none is named. It is there in every account and region.
@@ -175,6 +177,17 @@ impl Kms {
         })
     }
 
+    /// Finds a key in the state that it is in for this request.
+    fn find_now(&self, ctx: &Context<'_>, name: &str) -> Result<Cow<'_, Key>> {
+        let key = self.find(ctx, name)?;
+        let state = match ctx.oddity.filter(|_| !key.aws_managed) {
+            Some(Oddity::KeysDisabled) => KeyState::Disabled,
+            Some(Oddity::KeysPendingDeletion) => KeyState::PendingDeletion(deletion_date(ctx.now, 7)?),
+            _ => return Ok(Cow::Borrowed(key)),
+        };
+        Ok(Cow::Owned(Key { state, ..key.clone() }))
+    }
+
     /// Changes a key and notes it.
     fn change(
         &mut self,
@@ -197,7 +210,7 @@ impl Kms {
         plain: &[u8],
         context: &EncryptionContext,
     ) -> Result<(Vec<u8>, String)> {
-        let key = self.find(ctx, name)?;
+        let key = self.find_now(ctx, name)?;
         key.check_usable(&ctx.place)?;
         Ok((key.encrypt(&ctx.place, &self.root, plain, context)?, key.arn(&ctx.place)))
     }
@@ -205,7 +218,7 @@ impl Kms {
     /// Decrypts under the key that the ciphertext names; returns the plain text and the key's ARN.
     fn decrypt_blob(&self, ctx: &Context<'_>, blob: &[u8], context: &EncryptionContext) -> Result<(Vec<u8>, String)> {
         let (arn, sealed) = split_blob(blob)?;
-        let key = self.find(ctx, arn)?;
+        let key = self.find_now(ctx, arn)?;
         key.check_usable(&ctx.place)?;
         Ok((key.decrypt(&ctx.place, &self.root, sealed, context)?, arn.to_owned()))
     }

@@ -33,6 +33,7 @@ impl World {
             now: Timestamp::UNIX_EPOCH,
             counters: &self.counters,
             behaviour: Behaviour { recreate_wait: true, short_pages: false, read_lag: None },
+            oddity: None,
             changes: Vec::new(),
         };
         let done = f(&mut self.kms, &mut ctx);

@@ -108,7 +108,7 @@ struct GenerateDataKey {
 
 fn describe(kms: &Kms, ctx: &Context<'_>, input: &OfKey) -> Result<Value> {
     check_length("keyId", &input.key_id, 1, 2_048)?;
-    Ok(json!({ "KeyMetadata": kms.find(ctx, &input.key_id)?.metadata(&ctx.place) }))
+    Ok(json!({ "KeyMetadata": kms.find_now(ctx, &input.key_id)?.metadata(&ctx.place) }))
 }
 
 fn create(kms: &mut Kms, ctx: &mut Context<'_>, input: Create) -> Result<Value> {

@@ -47,6 +47,7 @@ impl World {
             now: Timestamp::from_millisecond(self.now).unwrap(),
             counters: &self.counters,
             behaviour: self.behaviour,
+            oddity: None,
             changes: Vec::new(),
         };
         let result = f(&mut self.ssm, &mut self.kms, &mut ctx);
