@@ -44,6 +44,8 @@ pub(crate) struct Client {
     writes: aws_sdk_ssm::Client,
     kms: aws_sdk_kms::Client,
     sts: aws_sdk_sts::Client,
+    /// What gives credentials, and what makes those of the role of them.
+    signers: (Option<SharedCredentialsProvider>, Option<SharedCredentialsProvider>),
     counts: Counts,
     pace: Option<Arc<Pace>>,
     endpoints: Endpoints,
@@ -85,12 +87,15 @@ impl Client {
             tracing::warn!(endpoint = endpoints.ssm, "the AWS environment overrides the endpoint");
         }
         let counts = Counts::default();
+        let mut signers = (base.credentials_provider(), None);
         let shared = match &config.assume_role {
             None => base,
             Some(role) => {
                 let sts = sts_client(&base, &counts);
                 let provider = AssumedRole::new(sts, role, &options.owner, endpoints.sts.clone());
-                base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+                let provider = SharedCredentialsProvider::new(provider);
+                signers.1 = Some(provider.clone());
+                base.into_builder().credentials_provider(provider).build()
             }
         };
         let pace = pace(config, options.share, loopback, &endpoints.ssm)?;
@@ -100,6 +105,7 @@ impl Client {
             writes: ssm_writes(&shared, &throttled, config, options),
             kms: kms_client(&shared, &throttled),
             sts: sts_client(&shared, &counts),
+            signers,
             pace,
             counts,
             endpoints,
@@ -143,6 +149,11 @@ impl Client {
 
     pub(crate) fn sts(&self) -> &aws_sdk_sts::Client {
         &self.sts
+    }
+
+    /// What gives credentials, and what makes those of the target's role of them, where it has one.
+    pub(crate) fn signers(&self) -> (Option<&SharedCredentialsProvider>, Option<&SharedCredentialsProvider>) {
+        (self.signers.0.as_ref(), self.signers.1.as_ref())
     }
 
     /// Waits until the quota has room for one more request.

@@ -126,6 +126,14 @@ impl Call<'_> {
         }
     }
 
+    /// Makes our error of what a provider of credentials says.
+    pub(crate) fn unprovided(&self, error: &CredentialsError) -> Error {
+        match find::<Error>(error) {
+            Some(inner) => self.credentials_refused(inner),
+            None => self.no_credentials(error),
+        }
+    }
+
     fn no_credentials(&self, error: &CredentialsError) -> Error {
         let text = self.scrub(&chain(error));
         let retry = match error {

@@ -15,7 +15,7 @@ use crate::pace::Category;
 const BELIEVED: Duration = Duration::from_secs(300);
 
 /// The setting that raises the quotas of an account in a region.
-const THROUGHPUT: &str = "/ssm/parameter-store/high-throughput-enabled";
+pub(crate) const THROUGHPUT: &str = "/ssm/parameter-store/high-throughput-enabled";
 
 /// The identity that was last confirmed.
 #[derive(Debug, Default)]
@@ -139,7 +139,7 @@ fn allow_describe(error: Error) -> Error {
 }
 
 /// Says what keeps a key from encrypting parameters, and the mend.
-fn key_problem(key: &KeyMetadata) -> Option<(String, &'static str)> {
+pub(crate) fn key_problem(key: &KeyMetadata) -> Option<(String, &'static str)> {
     const OTHER: &str = "Name a symmetric encryption key in `kms_key`.";
     match key.key_state.as_ref() {
         Some(KeyState::Enabled) => {}

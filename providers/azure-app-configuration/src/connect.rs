@@ -69,7 +69,8 @@ pub fn connect(config: &Config, options: Options) -> Result<AppConfiguration> {
     let loopback = is_loopback(&endpoint);
     let counter = Counter::default();
     let pace = pace(config, options.share, &endpoint, loopback)?;
-    let (client, credential) = sign_in(config, &options, &endpoint, (&counter, pace.clone()))?;
+    let (client, chain) = sign_in(config, &options, &endpoint, (&counter, pace.clone()))?;
+    let credential = chain.is_some().then_some(config.credential);
     let context = Context { endpoint: endpoint.origin().ascii_serialization(), credential };
     Ok(AppConfiguration {
         names: Names::new(config, &options.owner, &options.target_id),
@@ -77,6 +78,7 @@ pub fn connect(config: &Config, options: Options) -> Result<AppConfiguration> {
         place: config.place(),
         owner: options.owner,
         store: Store { client, counter, context, pace, poll: loopback.then_some(LOOPBACK_POLL) },
+        chain,
     })
 }
 
@@ -123,13 +125,13 @@ fn capabilities(config: &Config, options: &Options, pace: Option<&Pace>) -> Resu
     })
 }
 
-/// Makes the client; the kind of credential is `None` where a connection string signs.
+/// Makes the client, and what gives it tokens: `None` where a connection string signs.
 fn sign_in(
     config: &Config,
     options: &Options,
     endpoint: &Url,
     watched: (&Counter, Option<Arc<Pace>>),
-) -> Result<(AppConfigurationClient, Option<CredentialKind>)> {
+) -> Result<(AppConfigurationClient, Option<Arc<Chain>>)> {
     let kind = config.credential;
     let client_options = client_options(options, watched);
     let signed =
@@ -156,9 +158,9 @@ fn sign_in(
             .with_hint("access tokens travel over https only; on loopback use a connection string")),
         _ => {
             let chain = Chain::new(kind, &|name| std::env::var(name).ok());
-            let client = AppConfigurationClient::new(endpoint.as_str(), chain, Some(client_options))
+            let client = AppConfigurationClient::new(endpoint.as_str(), chain.clone(), Some(client_options))
                 .map_err(|error| unusable(error.to_string()))?;
-            Ok((client, Some(kind)))
+            Ok((client, Some(chain)))
         }
     }
 }

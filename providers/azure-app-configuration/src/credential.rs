@@ -8,7 +8,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +16,7 @@ use azure_core::Result;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
 use azure_core::error::{Error, ErrorKind};
 use azure_core::http::{HttpClient, Method, Request, StatusCode, Url, new_http_client};
+use azure_core::time::OffsetDateTime;
 use azure_identity::{
     AzureCliCredential, ClientSecretCredential, DeveloperToolsCredential, ManagedIdentityCredential,
     ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
@@ -195,29 +196,40 @@ pub(crate) fn mend(kind: CredentialKind) -> &'static str {
 pub(crate) struct Chain {
     sources: Vec<Source>,
     passed_over: Vec<String>,
-    chosen: Mutex<Option<Arc<dyn TokenCredential>>>,
+    chosen: Mutex<Option<(&'static str, Arc<dyn TokenCredential>)>>,
+    /// What gave the last token, and when that ends.
+    last: std::sync::Mutex<Option<(&'static str, OffsetDateTime)>>,
 }
 
 impl Chain {
     /// Makes the chain of one kind; sends nothing and reads nothing but the environment.
     pub(crate) fn new(kind: CredentialKind, environment: Environment<'_>) -> Arc<Self> {
         let (sources, passed_over) = sources(kind, environment);
-        Arc::new(Self { sources, passed_over, chosen: Mutex::new(None) })
+        Arc::new(Self { sources, passed_over, chosen: Mutex::new(None), last: std::sync::Mutex::default() })
     }
 
     /// Tries one source after the other. The error names each with its reason.
-    async fn choose(&self, scopes: &[&str]) -> Result<(AccessToken, Arc<dyn TokenCredential>)> {
+    async fn choose(&self, scopes: &[&str]) -> Result<(AccessToken, (&'static str, Arc<dyn TokenCredential>))> {
         let mut reasons = self.passed_over.clone();
         for source in &self.sources {
             match source.open(scopes).await {
-                Ok(opened) => {
+                Ok((token, credential)) => {
                     tracing::debug!(credential = source.name(), "signed in");
-                    return Ok(opened);
+                    return Ok((token, (source.name(), credential)));
                 }
                 Err(error) => reasons.push(format!("{}: {}", source.name(), first_lines(&error))),
             }
         }
         Err(failed(format!("no credential worked: {}", reasons.join("; "))))
+    }
+
+    /// Returns what gave the last token, and when that ends; `None` before the first.
+    pub(crate) fn last(&self) -> Option<(&'static str, OffsetDateTime)> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, source: &'static str, token: &AccessToken) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((source, token.expires_on));
     }
 }
 
@@ -244,12 +256,15 @@ impl TokenCredential for Chain {
     async fn get_token(&self, scopes: &[&str], options: Option<TokenRequestOptions<'_>>) -> Result<AccessToken> {
         // Held while choosing, so that requests that start together sign in once.
         let mut chosen = self.chosen.lock().await;
-        if let Some(credential) = chosen.clone() {
+        if let Some((source, credential)) = chosen.clone() {
             drop(chosen);
-            return ask(&*credential, scopes, options).await;
+            let token = ask(&*credential, scopes, options).await?;
+            self.note(source, &token);
+            return Ok(token);
         }
-        let (token, credential) = self.choose(scopes).await?;
-        *chosen = Some(credential);
+        let (token, opened) = self.choose(scopes).await?;
+        self.note(opened.0, &token);
+        *chosen = Some(opened);
         Ok(token)
     }
 }

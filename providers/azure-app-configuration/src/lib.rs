@@ -11,6 +11,7 @@ mod count;
 mod credential;
 mod documents;
 mod error;
+mod examine;
 mod history;
 mod names;
 mod observe;
@@ -28,11 +29,14 @@ use repin_provider::{
 pub use audit::{audit, audit_settings, audit_total, size};
 pub use config::*;
 pub use connect::{Options, connect};
+pub use examine::{Looked, SignedIn};
 
 /// One target in an App Configuration store.
 #[derive(Debug)]
 pub struct AppConfiguration {
     store: client::Store,
+    /// What gives access tokens; `None` with a connection string.
+    chain: Option<std::sync::Arc<credential::Chain>>,
     names: names::Names,
     owner: Owner,
     place: Place,
