@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use repin_provider::{Key, Revision, TargetName, Version};
+use repin_provider::{Key, Revision, Secret, TargetName, Value, Version};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -404,14 +404,17 @@ impl Daemon {
 /// Tells whether two desired states ask for the same. The digest names secrets by reference, so that their values are
 /// compared too: a mounted secret is rotated behind its name.
 fn is_same(one: &Desired, other: &Desired) -> bool {
-    let secrets = |desired: &Desired| -> Vec<_> {
+    fn secrets(desired: &Desired) -> impl Iterator<Item = &Secret> {
         let entries = desired.targets.values().flat_map(|target| target.entries.values());
-        entries.filter(|entry| entry.value.is_secret()).map(|entry| entry.value.expose().to_owned()).collect()
-    };
+        entries.filter_map(|entry| match &entry.value {
+            Value::Secret(secret) => Some(secret),
+            Value::Plain(_) => None,
+        })
+    }
     let configs = |desired: &Desired| -> BTreeMap<TargetName, TargetConfig> {
         desired.targets.iter().map(|(name, target)| (name.clone(), target.config.clone())).collect()
     };
-    one.digest == other.digest && configs(one) == configs(other) && secrets(one) == secrets(other)
+    one.digest == other.digest && configs(one) == configs(other) && secrets(one).eq(secrets(other))
 }
 
 /// Lists the environment variables that values come from.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use repin_provider::{Key, Secret, TargetName, Value};
-use secrecy::zeroize::Zeroize as _;
+use secrecy::zeroize::{Zeroize as _, Zeroizing};
 
 use super::Env;
 use super::digest::Identity;
@@ -94,7 +94,11 @@ pub(super) fn make(request: Request<'_>, outside: Outside<'_>) -> Result<Made, F
     };
     let advice = rendered.advice;
     let escaped = is_ssm && kind.is_json();
-    let text = if escaped { escape_references(&rendered.text) } else { rendered.text };
+    let mut text = rendered.text;
+    if escaped {
+        let unescaped = Zeroizing::new(text);
+        text = escape_references(&unescaped);
+    }
     let entry = Entry {
         kind,
         value: if is_secret { Value::Secret(Secret::new(text)) } else { Value::Plain(text) },
@@ -133,9 +137,8 @@ pub(super) fn reread(kind: EntryKind, trim: bool, source: &str, env: &Env) -> Re
     let mut text = rendered.text;
     if kind.is_json() {
         // Only SSM keeps secrets, and it refuses what looks like a reference.
-        let escaped = escape_references(&text);
-        text.zeroize();
-        text = escaped;
+        let unescaped = Zeroizing::new(text);
+        text = escape_references(&unescaped);
     }
     let mut canonical = rendered.canonical;
     canonical.zeroize();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use repin_provider::Secret;
+use secrecy::zeroize::{Zeroize as _, Zeroizing};
 
 use super::pattern::Pattern;
 
@@ -32,15 +33,37 @@ pub(super) fn read_file(path: &Path) -> Result<String, String> {
 
 fn read_bounded(path: &Path, max: u64) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| plain(&error))?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+    let metadata = file.metadata().map_err(|error| plain(&error))?;
+    if metadata.is_dir() {
         return Err("it is a folder".to_owned());
     }
-    let mut bytes = Vec::new();
-    file.take(max + 1).read_to_end(&mut bytes).map_err(|error| plain(&error))?;
+    // One more than there is, so that reading to the end finds the end, and does not move what it read.
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(max) + 1).unwrap_or_default());
+    let mut file = file.take(max + 1);
+    loop {
+        let room = bytes.capacity();
+        match file.by_ref().take((room - bytes.len()) as u64).read_to_end(&mut bytes) {
+            Ok(_) if bytes.len() < room => break,
+            Ok(_) => grow(&mut bytes),
+            Err(error) => {
+                bytes.zeroize();
+                return Err(plain(&error));
+            }
+        }
+    }
     if bytes.len() as u64 > max {
+        bytes.zeroize();
         return Err(format!("it has more than {max} bytes"));
     }
     Ok(bytes)
+}
+
+/// Makes room in another place and leaves nothing in the old one: a pipe does not say how much will come.
+fn grow(bytes: &mut Vec<u8>) {
+    let mut larger = Vec::with_capacity(bytes.capacity() * 2 + 64);
+    larger.extend_from_slice(bytes);
+    bytes.zeroize();
+    *bytes = larger;
 }
 
 fn plain(error: &io::Error) -> String {
@@ -69,8 +92,10 @@ impl Values {
             return known.clone();
         }
         let read = read_bounded(path, MAX_VALUE).and_then(|bytes| {
-            let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
-            Ok(Rc::new(Secret::new(text)))
+            // Any of them may be a secret.
+            let bytes = Zeroizing::new(bytes);
+            let text = std::str::from_utf8(&bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+            Ok(Rc::new(Secret::of(text)))
         });
         self.read.insert(path.to_owned(), read.clone());
         read

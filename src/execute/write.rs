@@ -241,7 +241,7 @@ async fn holds(work: &Work<'_>, key: &Key, version: &Version, content: &Content)
     let request = ReadRequest { key: key.clone(), version: Some(version.clone()) };
     let read = work.provider.read(&[request]).await?;
     Ok(read.into_iter().flatten().any(|read| {
-        read.value.expose() == content.value.expose()
+        read.value.is(content.value.expose())
             && (content.content_type.is_none() || read.content_type == content.content_type)
     }))
 }

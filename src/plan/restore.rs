@@ -307,7 +307,7 @@ impl Restore<'_> {
         let same = match &item.value {
             Some(held) => Some(held.as_str()) == content.value.plain(),
             None => match self.state.past(self.key, &item.version) {
-                Some(Found::Kept(Some(read))) => read.value.expose() == content.value.expose(),
+                Some(Found::Kept(Some(read))) => read.value.is(content.value.expose()),
                 _ => false,
             },
         };
@@ -409,8 +409,8 @@ fn holds(
                 Some(entry) => Some(HeldContent::Plain(content_digest(entry).core())),
             };
             let same_secret = secret.zip(then).is_some_and(|(entry, then)| match state.past(key, &then.version) {
-                Some(Found::Kept(Some(read))) => read.value.expose() == entry.value.expose(),
-                Some(Found::Copied(copy)) => copy.value.expose() == entry.value.expose(),
+                Some(Found::Kept(Some(read))) => read.value.is(entry.value.expose()),
+                Some(Found::Copied(copy)) => copy.value.is(entry.value.expose()),
                 _ => false,
             });
             equals_file =

@@ -9,6 +9,7 @@ use repin_provider::{
     Content, Document, DocumentName, Error, ErrorKind, Outcome, Provider, ReadDocuments, Secret, Tier, Value,
     WriteDocument,
 };
+use secrecy::zeroize::{Zeroize as _, Zeroizing};
 use serde::{Deserialize, Serialize};
 
 use super::format::Corrupt;
@@ -100,10 +101,11 @@ pub async fn read(
             return Err(damaged("too many pieces"));
         }
         let rest: Vec<_> = (1..count).map(|piece| document(name, piece)).collect();
-        let mut text = start.to_owned();
-        for piece in read_bodies(provider, &rest).await? {
-            text.push_str(piece.ok_or_else(|| damaged("a piece is missing"))?.expose());
-        }
+        let rest = read_bodies(provider, &rest).await?.into_iter().collect::<Option<Vec<_>>>();
+        let rest = rest.ok_or_else(|| damaged("a piece is missing"))?;
+        let pieces: Vec<_> = std::iter::once(start).chain(rest.iter().map(Secret::expose)).collect();
+        // Of its whole length from the start: to grow would leave a part of a secret behind.
+        let text = Zeroizing::new(pieces.concat());
         // The error of the parser would quote the content.
         let kept: Kept = serde_json::from_str(&text).map_err(|_| damaged("it is not JSON"))?;
         contents.insert(name.clone(), decode(kept));
@@ -142,7 +144,7 @@ async fn read_bodies(provider: &dyn Provider, names: &[DocumentName]) -> Result<
 
 /// Writes a content as pieces of at most `max` bytes, never empty.
 fn encode(content: &Content, max: usize) -> Vec<String> {
-    let kept = Kept {
+    let mut kept = Kept {
         value: content.value.expose().to_owned(),
         secret: content.value.is_secret(),
         content_type: content.content_type.clone(),
@@ -150,9 +152,10 @@ fn encode(content: &Content, max: usize) -> Vec<String> {
         description: content.description.clone(),
         tier: content.tier,
     };
-    let json = serde_json::to_string(&kept).expect("plain data with text keys always serialises");
+    let json = Zeroizing::new(serde_json::to_string(&kept).expect("plain data with text keys always serialises"));
+    kept.value.zeroize();
     // Parameter Store takes double braces for a reference; in JSON they stand only inside texts here.
-    let json = json.replace("{{", "\\u007b\\u007b");
+    let json = Zeroizing::new(json.replace("{{", "\\u007b\\u007b"));
     // The number takes three bytes at most.
     let room = max - 3;
     let mut pieces = Vec::new();
