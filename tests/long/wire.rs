@@ -15,7 +15,13 @@ use aws_smithy_types::body::SdkBody;
 use azure_core::http::headers::Headers;
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request, StatusCode, Transport};
 use bytes::Bytes;
-use repin_emulator::{Clock, InProcess};
+use futures::stream;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use repin_emulator::{Clock, Delivered, InProcess};
+
+/// What reading on says where an answer broke off.
+const CUT: &str = "the connection closed in the middle of the body";
 
 /// Lets the stores' clock go with the runtime's.
 #[derive(Debug, Clone)]
@@ -40,11 +46,22 @@ impl Hands {
     }
 }
 
+/// Stands between a client and a store.
+#[async_trait]
+pub(crate) trait Gate: std::fmt::Debug + Send + Sync {
+    /// Meets a request before the store does.
+    async fn before(&self, request: &http::Request<Bytes>);
+
+    /// Meets a request that the store has dealt with, before its answer goes back.
+    async fn after(&self, request: &http::Request<Bytes>);
+}
+
 /// One store as its client reaches it.
 #[derive(Debug, Clone)]
 pub(crate) struct Wire {
     store: InProcess,
     hands: Hands,
+    gate: Option<Arc<dyn Gate>>,
     /// What only a request for the ledger's documents has in it: each look at a store has one.
     ledger: &'static str,
     looks: Arc<AtomicU64>,
@@ -52,7 +69,12 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(store: InProcess, hands: Hands, ledger: &'static str) -> Self {
-        Self { store, hands, ledger, looks: Arc::default() }
+        Self { store, hands, gate: None, ledger, looks: Arc::default() }
+    }
+
+    /// Returns the same way with a gate in it.
+    pub(crate) fn through(&self, gate: Arc<dyn Gate>) -> Self {
+        Self { gate: Some(gate), ..self.clone() }
     }
 
     /// Returns how often the ledger was asked for.
@@ -71,13 +93,21 @@ impl Wire {
         Transport::new(Arc::new(self.clone()))
     }
 
-    async fn send(&self, request: http::Request<Bytes>) -> Option<http::Response<Bytes>> {
+    async fn send(&self, request: http::Request<Bytes>) -> Option<Delivered> {
+        let Some(gate) = &self.gate else { return self.pass(request).await };
+        gate.before(&request).await;
+        let answer = self.pass(request.clone()).await;
+        gate.after(&request).await;
+        answer
+    }
+
+    async fn pass(&self, request: http::Request<Bytes>) -> Option<Delivered> {
         self.hands.now();
         let query = request.uri().query().unwrap_or_default().as_bytes();
         if [query, request.body()].iter().any(|part| contains(part, self.ledger.as_bytes())) {
             self.looks.fetch_add(1, Ordering::SeqCst);
         }
-        self.store.send(as_server(request)).await
+        self.store.deliver(as_server(request)).await
     }
 }
 
@@ -107,11 +137,15 @@ impl HttpConnector for Wire {
             }
             let body = Bytes::copy_from_slice(request.body().bytes().expect("bodies are in memory"));
             let answer = wire.send(builder.body(body).expect("a request")).await;
-            let answer = answer.ok_or_else(|| ConnectorError::io("closed without an answer".into()))?;
-            let mut response = HttpResponse::new(
-                answer.status().as_u16().try_into().expect("a status"),
-                SdkBody::from(answer.body().clone()),
-            );
+            let Delivered { response: answer, is_whole } =
+                answer.ok_or_else(|| ConnectorError::io("closed without an answer".into()))?;
+            let body = answer.body().clone();
+            let body = if is_whole {
+                SdkBody::from(body)
+            } else {
+                SdkBody::from_body_1_x(StreamBody::new(stream::iter([Ok(Frame::data(body)), Err(CUT)])))
+            };
+            let mut response = HttpResponse::new(answer.status().as_u16().try_into().expect("a status"), body);
             for (name, value) in answer.headers() {
                 let value = value.to_str().expect("text").to_owned();
                 response.headers_mut().append(name.as_str().to_owned(), value);
@@ -132,12 +166,17 @@ impl HttpClient for Wire {
         let answer = self.send(builder.body(body.clone()).expect("a request")).await;
         let lost =
             || azure_core::Error::with_message(azure_core::error::ErrorKind::Io, "closed without an answer".to_owned());
-        let answer = answer.ok_or_else(lost)?;
+        let Delivered { response: answer, is_whole } = answer.ok_or_else(lost)?;
         let mut headers = Headers::new();
         for (name, value) in answer.headers() {
             headers.insert(name.as_str().to_owned(), value.to_str().expect("text").to_owned());
         }
         let status = StatusCode::from(answer.status().as_u16());
-        Ok(AsyncRawResponse::from_bytes(status, headers, answer.into_body()))
+        let body = answer.into_body();
+        if is_whole {
+            return Ok(AsyncRawResponse::from_bytes(status, headers, body));
+        }
+        let cut = azure_core::Error::with_message(azure_core::error::ErrorKind::Io, CUT.to_owned());
+        Ok(AsyncRawResponse::new(status, headers, Box::pin(stream::iter([Ok(body), Err(cut)]))))
     }
 }
