@@ -10,6 +10,7 @@ use super::args::{Common, GetArgs};
 use super::print::Printer;
 use super::session::{self, Session};
 use crate::exit::Exit;
+use crate::model::printable;
 use crate::report::words::short;
 use crate::report::{Trouble, json};
 
@@ -88,11 +89,12 @@ fn text(target: &TargetName, served: &Served) -> String {
     let Some(item) = &served.item else {
         return format!("{target}  {}  not there\n", served.native);
     };
-    let content_type = item.content_type.as_ref().map(|text| format!("  {text}")).unwrap_or_default();
-    let kind = item.native_type.as_ref().map(|kind| format!("  {kind}")).unwrap_or_default();
+    let shown = |text: &String| format!("  {}", printable::line(text));
+    let content_type = item.content_type.as_ref().map(shown).unwrap_or_default();
+    let kind = item.native_type.as_ref().map(shown).unwrap_or_default();
     let value = match &served.value {
-        Some(value) => value.clone(),
-        None => "(secret; --reveal shows it)".to_owned(),
+        Some(value) => printable::lines(value),
+        None => "(secret; --reveal shows it)".into(),
     };
     format!("{target}  {}  version {}{kind}{content_type}\n{value}\n", served.native, short(&item.version))
 }

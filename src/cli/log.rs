@@ -4,6 +4,7 @@
 //! neither time nor colour: the journal keeps the one, and shows the other.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 use tracing::{Event, Level, Subscriber};
@@ -16,6 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::args::{Color, Common, LogFormat};
+use crate::model::printable;
 
 /// Our own crates, which never log a value. All others are capped: SDKs have printed request bodies and credentials at
 /// their lowest levels before.
@@ -61,7 +63,7 @@ pub(super) fn init(common: &Common, daemon: bool) {
 /// Tells whether stderr leads to the journal, as the service manager says (systemd.exec(5), `JOURNAL_STREAM`).
 fn is_journal() -> bool {
     let said = std::env::var("JOURNAL_STREAM").unwrap_or_default();
-    rustix::fs::fstat(std::io::stderr().as_fd()).is_ok_and(|stat| is_stream(&said, stat.st_dev, stat.st_ino))
+    rustix::fs::fstat(io::stderr().as_fd()).is_ok_and(|stat| is_stream(&said, stat.st_dev, stat.st_ino))
 }
 
 /// Tells whether a stream is the one that is named: a child may have been given another one.
@@ -98,22 +100,43 @@ fn priority(level: &Level) -> u8 {
 }
 
 /// Makes way for a line of the log.
-fn stderr() -> std::io::Stderr {
+fn stderr() -> Printable<io::Stderr> {
     super::progress::make_way();
-    std::io::stderr()
+    Printable(io::stderr())
+}
+
+/// Writes events so that nothing in them steers a terminal.
+struct Printable<W>(W);
+
+impl<W: Write> Write for Printable<W> {
+    /// Takes one whole event, as the layer writes it. What goes on in another line is indented: no text of others looks like
+    /// an event of its own. The journal gets its levels before each line, and they come first.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let text = if text.starts_with('{') { printable::json(&text) } else { printable::screen(&text) };
+        let (body, end) = text.strip_suffix('\n').map_or((&*text, ""), |body| (body, "\n"));
+        let level = body.get(..3).filter(|start| start.starts_with('<') && start.ends_with('>')).unwrap_or_default();
+        let next = format!("\n{level}    ");
+        let lines: Vec<_> = body.split('\n').map(|line| line.strip_prefix(level).unwrap_or(line)).collect();
+        self.0.write_all(format!("{level}{}{end}", lines.join(&next)).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 fn colored(common: &Common) -> bool {
     match common.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never,
+        Color::Auto => anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     use super::*;
@@ -122,11 +145,11 @@ mod tests {
     struct Kept(Arc<Mutex<Vec<u8>>>);
 
     impl Write for Kept {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().expect("whole").write(bytes)
         }
 
-        fn flush(&mut self) -> std::io::Result<()> {
+        fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
@@ -154,5 +177,20 @@ mod tests {
         });
         let text = String::from_utf8(kept.0.lock().expect("whole").clone()).expect("text");
         assert_eq!(text, "<3>ERROR gone\n<4> WARN one\n<4>two\n<6> INFO pass{of=\"release\"}: well\n");
+    }
+
+    #[test]
+    fn nothing_in_an_event_looks_like_another() {
+        for (event, shown) in [
+            ("ERROR gone\n", "ERROR gone\n"),
+            ("WARN a\nERROR forged\n", "WARN a\n    ERROR forged\n"),
+            ("<4>WARN a\n<4><3>ERROR forged\n", "<4>WARN a\n<4>    <3>ERROR forged\n"),
+            ("\u{1b}[2mWARN\u{1b}[0m \u{1b}]0;t\u{7}\u{202e}\n", "\u{1b}[2mWARN\u{1b}[0m \\u{1b}]0;t\\u{7}\\u{202e}\n"),
+            ("{\"a\":\"\u{202e}\u{9b}\"}\n", "{\"a\":\"\\u202e\\u009b\"}\n"),
+        ] {
+            let kept = Kept::default();
+            Printable(kept.clone()).write_all(event.as_bytes()).expect("kept");
+            assert_eq!(String::from_utf8(kept.0.lock().expect("whole").clone()).expect("text"), shown);
+        }
     }
 }

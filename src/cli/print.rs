@@ -10,6 +10,7 @@ use super::args::{Color, Common, Output};
 use super::{plan_file, progress};
 use crate::control::Line;
 use crate::daemon::control::Lines;
+use crate::model::printable;
 use crate::report::{Trouble, json, text};
 
 /// Writes results to stdout and, in text, errors to stderr.
@@ -79,7 +80,7 @@ impl Printer {
     /// Shows how far a command is, over what was shown before; an empty text clears it.
     pub(super) fn progress(&self, text: &str) {
         match &self.sink {
-            Sink::Own(_) => progress::draw(text),
+            Sink::Own(_) => progress::draw(&printable::line(text)),
             Sink::Peer { .. } => self.say(Line::Progress(text.to_owned())),
         }
     }
@@ -99,7 +100,7 @@ impl Printer {
     pub(super) fn result(&self, as_text: impl FnOnce() -> String, as_json: impl FnOnce() -> Value) {
         match self.output {
             Output::Text | Output::Markdown => self.out(&as_text()),
-            Output::Json => self.out(&format!("{}\n", json::object(self.emulated, as_json()))),
+            Output::Json => self.json(as_json()),
         }
     }
 
@@ -111,7 +112,7 @@ impl Printer {
     /// Writes what went wrong: one object on stdout for programs, sentences on stderr for people.
     pub(super) fn troubles(&self, troubles: &[Trouble]) {
         match self.output {
-            Output::Json => self.out(&format!("{}\n", json::object(self.emulated, json::error(troubles)))),
+            Output::Json => self.json(json::error(troubles)),
             Output::Text | Output::Markdown => troubles.iter().for_each(|trouble| self.err(&text::trouble(trouble))),
         }
     }
@@ -121,16 +122,23 @@ impl Printer {
         self.err(&format!("{text}\n"));
     }
 
-    /// A reader that went away (`repin history | head`) is no failure.
+    fn json(&self, fields: Value) {
+        self.out(&printable::json(&format!("{}\n", json::object(self.emulated, fields))));
+    }
+
+    /// A reader that went away (`repin history | head`) is no failure. Whatever the text was put together from, no code but
+    /// our own styles reaches the terminal.
     fn out(&self, text: &str) {
+        let text = &*printable::screen(text);
         let Sink::Own(color) = self.sink else { return self.say(Line::Stdout(text.to_owned())) };
         progress::make_way();
         let mut stream = AutoStream::new(io::stdout(), color);
         let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
     }
 
-    /// Writes to stderr as it is.
+    /// Writes to stderr.
     pub(super) fn err(&self, text: &str) {
+        let text = &*printable::screen(text);
         let Sink::Own(color) = self.sink else { return self.say(Line::Stderr(text.to_owned())) };
         progress::make_way();
         let mut stream = AutoStream::new(io::stderr(), color);
@@ -153,5 +161,6 @@ pub(super) fn usage_as_json(error: &clap::Error) {
     let mut trouble = Trouble::new("usage", message);
     trouble.hint = paragraphs.next().map(|rest| rest.split_whitespace().collect::<Vec<_>>().join(" "));
     let mut stream = io::stdout();
-    let _ = writeln!(stream, "{}", json::object(false, json::error(&[trouble])));
+    let object = json::object(false, json::error(&[trouble])).to_string();
+    let _ = writeln!(stream, "{}", printable::json(&object));
 }

@@ -6,6 +6,7 @@ pub mod hold;
 pub mod observed;
 pub mod outcome;
 pub mod plan;
+pub mod printable;
 pub mod problem;
 pub mod release;
 pub mod retention;

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use crate::model::compare::same_json;
 use crate::model::desired::Entry;
 use crate::model::plan::Change;
+use crate::model::printable;
 
 /// The most characters of a value that a change shows.
 const SHOWN: usize = 80;
@@ -143,7 +144,8 @@ fn change(path: &str, from: Option<String>, to: Option<String>) -> Change {
         _ => 0,
     };
     Change {
-        path: path.to_owned(),
+        // Inside a value the names of members are as free as the values.
+        path: printable::line(path).into_owned(),
         from: from.map(|text| shorten(&text, start)),
         to: to.map(|text| shorten(&text, start)),
     }
@@ -155,20 +157,15 @@ fn window(from: &str, to: &str) -> usize {
     if same < SHOWN / 2 { 0 } else { same - CONTEXT }
 }
 
-/// Cuts a text for the screen and shows control characters escaped, so that a value cannot steer a terminal.
+/// Cuts a text for the screen and shows what is odd in it escaped, so that a value cannot steer a terminal.
 fn shorten(text: &str, start: usize) -> String {
     let mut shown = if start > 0 { "…".to_owned() } else { String::new() };
-    shown.extend(text.chars().skip(start).take(SHOWN).flat_map(escape));
+    let cut: String = text.chars().skip(start).take(SHOWN).collect();
+    shown.push_str(&printable::line(&cut));
     if text.chars().nth(start + SHOWN).is_some() {
         shown.push('…');
     }
     shown
-}
-
-fn escape(c: char) -> impl Iterator<Item = char> {
-    let bidi = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}');
-    let escaped = if c.is_control() || bidi { c.escape_default().to_string() } else { c.to_string() };
-    escaped.chars().collect::<Vec<_>>().into_iter()
 }
 
 #[cfg(test)]
@@ -215,5 +212,6 @@ mod tests {
     #[test]
     fn terminal_escapes_are_shown_escaped() {
         assert_eq!(shown("a", "\u{1b}[2Jb\u{202e}", false), ["value: a -> \\u{1b}[2Jb\\u{202e}"]);
+        assert_eq!(shown("{}", r#"{"\u001b[8m\u200bx":1}"#, true), ["\\u{1b}[8m\\u{200b}x: - -> 1"]);
     }
 }

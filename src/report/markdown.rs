@@ -1,5 +1,6 @@
 //! A plan as Markdown for a pull request. A secret is not in it, and no value can leave its place.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -8,6 +9,7 @@ use repin_provider::{Key, TargetName};
 use super::words::{self, Mark, glyph, intent};
 use crate::model::observed::FileStanding;
 use crate::model::plan::{Change, Plan, Step};
+use crate::model::printable;
 
 /// The most rows of the table and the most folded values: hosts cut longer comments off.
 const LISTED: usize = 200;
@@ -122,9 +124,9 @@ fn change_lines(place: &str, change: &Change) -> Vec<String> {
     }
 }
 
-/// A line of a fenced block ends only where we end it.
-fn one_line(text: &str) -> String {
-    text.replace('\r', "\\r").replace('\n', "\\n")
+/// A line of a fenced block ends only where we end it, and reads as what it is.
+fn one_line(text: &str) -> Cow<'_, str> {
+    printable::line(text)
 }
 
 fn longest_ticks<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
@@ -162,6 +164,7 @@ mod tests {
         assert_eq!(code("chat/config"), "`chat/config`");
         assert_eq!(code("a|b\nc"), "`a\\|b\\nc`");
         assert_eq!(code("a``b`"), "``` a``b` ```");
+        assert_eq!(code("a\u{202e}b\u{2028}"), "`a\\u{202e}b\\u{2028}`");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::words::{
 };
 use crate::model::observed::FileStanding;
 use crate::model::plan::Drifted;
+use crate::model::printable;
 use crate::status::{self, File, HeldKey, HoldKind, Status, Sync, TargetStatus, Word, alike};
 
 /// The most drifted keys that are listed for one target.
@@ -89,7 +90,7 @@ fn verdict(name: &str, status: &Status, now: Timestamp) -> String {
         Some(header) => {
             let message = header.message.as_ref().map(|text| format!(" {text:?}")).unwrap_or_default();
             let what = status::describe(header, status.previous);
-            format!("   {what}, {}, {}{message}", clock(now, header.at), header.actor)
+            format!("   {what}, {}, {}{message}", clock(now, header.at), printable::line(&header.actor))
         }
         None => String::new(),
     };

@@ -8,6 +8,7 @@ use repin_provider::TargetName;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::words::{FAINT, line, styled};
+use crate::model::printable;
 
 /// A cell: its text and how it looks.
 pub(super) type Cell = (String, Style);
@@ -32,8 +33,8 @@ impl<'a> Table<'a> {
 
     pub(super) fn row(&mut self, glyph: (char, Style), key: &str, cells: Vec<(&TargetName, Cell)>, notes: Vec<String>) {
         let mut by_target: BTreeMap<&TargetName, Cell> = cells.into_iter().collect();
-        let cells = self.targets.iter().map(|target| by_target.remove(target).unwrap_or_default()).collect();
-        self.rows.push(Row { glyph, key: key.to_owned(), cells, notes });
+        let cells = self.targets.iter().map(|target| shown(by_target.remove(target).unwrap_or_default())).collect();
+        self.rows.push(Row { glyph, key: printable::line(key).into_owned(), cells, notes });
     }
 
     /// Writes the table. Where it would be wider than `width`, the cells of a key go below it, like targets together.
@@ -114,8 +115,14 @@ fn beside(row: &Row, keys: usize, widths: &[usize]) -> String {
     cells
 }
 
+/// Escapes what others wrote into a cell: actors, versions.
+fn shown((text, style): Cell) -> Cell {
+    (printable::line(&text).into_owned(), style)
+}
+
 /// Lays rows out in columns, two blanks between them; the last column ends where its text ends.
 pub(super) fn columns(rows: &[Vec<Cell>]) -> Vec<String> {
+    let rows: Vec<Vec<Cell>> = rows.iter().map(|row| row.iter().cloned().map(shown).collect()).collect();
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| Some(row.get(column)?.0.width())).max().unwrap_or(0);
     let widths: Vec<_> = (0..count).map(width).collect();

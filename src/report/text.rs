@@ -20,6 +20,7 @@ use crate::history::{KeyVersion, Release, ReleaseTarget, TargetHistory};
 use crate::model::observed::FileStanding;
 use crate::model::outcome::{Outcome, StepOutcome, StepResult, Verdict};
 use crate::model::plan::{Change, Plan, Reason, StepAction};
+use crate::model::printable;
 use crate::model::problem::Location;
 use crate::model::release::{RowAction, State};
 
@@ -270,7 +271,10 @@ pub fn release(name: &str, release: &Release, width: usize) -> String {
     let mut out = String::new();
     let current = if release.current { ", current" } else { "" };
     line(&mut out, &styled(STRONG, &format!("{name}: release {}{current}", release.number)));
-    line(&mut out, &format!("{}, {} by {}", cause(release, "release "), when(release.at), release.actor));
+    line(
+        &mut out,
+        &format!("{}, {} by {}", cause(release, "release "), when(release.at), printable::line(&release.actor)),
+    );
     if let Some(message) = &release.message {
         line(&mut out, &format!("{message:?}"));
     }
@@ -393,13 +397,15 @@ pub fn trouble(trouble: &Trouble) -> String {
         (None, None, Some(key)) if !trouble.message.contains(key.as_str()) => format!("{key}: "),
         (None, None, _) => String::new(),
     };
-    let mut out = format!("{}: {place}{}\n", styled(BAD, "error"), trouble.message);
+    let said = format!("{place}{}", trouble.message);
+    // What goes on in another line is indented, so that no text of others can look like a trouble or a result of its own.
+    let mut out = format!("{}: {}\n", styled(BAD, "error"), printable::lines(&said).replace('\n', "\n  "));
     if let Some(excerpt) = trouble.location.as_ref().and_then(|location| location.excerpt.as_ref()) {
-        let _ = writeln!(out, "{excerpt}");
+        let _ = writeln!(out, "{}", printable::lines(&excerpt.to_string()));
     }
     if let Some(hint) = &trouble.hint {
         let help = if trouble.location.is_some() { "help: " } else { "" };
-        let _ = writeln!(out, "  {help}{hint}");
+        let _ = writeln!(out, "  {help}{}", printable::lines(hint).replace('\n', "\n  "));
     }
     out
 }
@@ -407,7 +413,7 @@ pub fn trouble(trouble: &Trouble) -> String {
 /// Describes one thing that went wrong in one line, without what to do about it.
 pub fn one_line(trouble: &Trouble) -> String {
     let place = trouble.location.as_ref().map(|location| located(location)).unwrap_or_default();
-    format!("{place}{}", trouble.message.replace('\n', " "))
+    printable::line(&format!("{place}{}", trouble.message.replace('\n', " "))).into_owned()
 }
 
 fn located(location: &Location) -> String {

@@ -9,6 +9,7 @@ use repin_provider::{Key, TargetName, Version};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::model::plan::{Held, Plan, PlannedRelease, Step, StepAction, Summary};
+use crate::model::printable;
 use crate::status::TargetStatus;
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
@@ -238,7 +239,8 @@ pub(super) fn glyph(marks: &BTreeSet<Mark>) -> (char, Style) {
 
 /// Returns a version as people read it: a number whole, an etag by its beginning.
 pub(crate) fn short(version: &Version) -> String {
-    if version.id.len() <= SHORT_ETAG { version.id.clone() } else { version.id.chars().take(SHORT_ETAG).collect() }
+    let id: String = version.id.chars().take(SHORT_ETAG).collect();
+    printable::line(&id).into_owned()
 }
 
 pub(super) fn when(at: Timestamp) -> String {
