@@ -1,10 +1,9 @@
 //! Writes: one at a time, each with what it expects to replace.
 //!
 //! SSM has no compare-and-swap. A create is atomic (`Overwrite=false`). A replacement is written and then judged by the
-//! version that it got: the expected one plus one, or somebody else's version lies buried below ours. A delete looks
-//! first, if the last look is not fresh.
-
-use std::time::Duration;
+//! version that it got: the expected one plus one, or somebody else's version lies buried below ours. A delete takes the
+//! history with it and answers nothing, so that nobody could tell afterwards whom it met: it looks directly before, each
+//! time, and what is written between these two requests is the one update that the store gives no means to save.
 
 use aws_sdk_ssm::operation::put_parameter::PutParameterOutput;
 use aws_sdk_ssm::types::ParameterTier;
@@ -16,9 +15,6 @@ use crate::Ssm;
 use crate::convert;
 use crate::error::Call;
 use crate::pace::Category;
-
-/// How old a look may be for a delete to rely on it: the lag that any read of ours may have anyway.
-const FRESH: Duration = Duration::from_secs(10);
 
 impl Ssm {
     pub(crate) async fn apply_write(&self, write: &Write) -> Result<Applied> {
@@ -156,18 +152,17 @@ impl Ssm {
         let name = self.name_of(key);
         let done = Applied { version: None, buried: None };
         let call = Call { writes: true, ..self.client.call("DeleteParameter", Some(key), "") };
-        if !self.memory.saw_lately(&name, expected, FRESH) {
-            match self.look(key).await? {
-                Seen::Absent => return Ok(done),
-                Seen::Present(item) if item.version == *expected => {}
-                Seen::Present(item) => {
-                    let message = format!("expected version {expected}, found {}", item.version);
-                    return Err(call.error(ErrorKind::Conflict, message));
-                }
-                Seen::Unreadable(why) => return Err(call.error(ErrorKind::Unexpected, why)),
-            }
-        }
+        // Its turn comes first: waiting for it afterwards would make the look old.
         self.client.turn(Category::Delete).await;
+        match self.look(key).await? {
+            Seen::Absent => return Ok(done),
+            Seen::Present(item) if item.version == *expected => {}
+            Seen::Present(item) => {
+                let message = format!("expected version {expected}, found {}", item.version);
+                return Err(call.error(ErrorKind::Conflict, message));
+            }
+            Seen::Unreadable(why) => return Err(call.error(ErrorKind::Unexpected, why)),
+        }
         let sent = self.client.writes().delete_parameter().name(&name).send().await;
         match sent.map_err(|error| call.failed(error)) {
             Ok(_) => {}

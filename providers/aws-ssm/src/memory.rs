@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,17 +18,22 @@ const CLEAN_UP: Duration = Duration::from_secs(30);
 
 /// What is remembered of parameters, by full name. `Debug` says how many, not which.
 pub(crate) struct Memory {
-    known: Mutex<HashMap<String, Known>>,
+    known: Mutex<HashMap<Name, Known>>,
+    hashing: RandomState,
     /// How long reads may lag behind writes; zero on loopback.
     lag: Duration,
 }
+
+/// Stands for a full name: 128 bits that depend on the process too, so that no two names share them, by chance or by
+/// somebody's doing. Ten thousand names of their own, made in the midst of a pass and kept for months, would keep what the
+/// pass took from being given back.
+type Name = [u64; 2];
 
 /// Small, since a daemon has one for each of ten thousand parameters: what few of them have is elsewhere.
 #[derive(Debug, Default)]
 struct Known {
     secret: Option<bool>,
     tier: Option<Tier>,
-    seen: Option<(Version, Instant)>,
     did: Option<Box<Did>>,
 }
 
@@ -70,27 +76,18 @@ impl fmt::Debug for Memory {
 impl Memory {
     /// Makes an empty memory for a store whose reads lag this long.
     pub(crate) fn new(lag: Duration) -> Self {
-        Self { known: Mutex::default(), lag }
+        Self { known: Mutex::default(), hashing: RandomState::new(), lag }
     }
 
     fn with<T>(&self, name: &str, change: impl FnOnce(&mut Known) -> T) -> T {
+        let name = [0_u8, 1].map(|half| self.hashing.hash_one((half, name)));
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.get_mut(name) {
-            Some(entry) => change(entry),
-            None => change(known.entry(name.to_owned()).or_default()),
-        }
+        change(known.entry(name).or_default())
     }
 
     /// Remembers an item that the store showed.
     pub(crate) fn saw(&self, name: &str, item: &Item) {
-        self.with(name, |known| {
-            known.secret = Some(item.secret);
-            match &mut known.seen {
-                // Ten thousand copies a pass of what did not change would scatter over the memory of the pass.
-                Some((version, at)) if *version == item.version => *at = Instant::now(),
-                seen => *seen = Some((item.version.clone(), Instant::now())),
-            }
-        });
+        self.with(name, |known| known.secret = Some(item.secret));
     }
 
     /// Remembers a put: the version it made, and what it was stored as.
@@ -124,15 +121,6 @@ impl Memory {
     /// Returns the tier that an earlier put answered.
     pub(crate) fn tier(&self, name: &str) -> Option<Tier> {
         self.with(name, |known| known.tier)
-    }
-
-    /// Tells whether the store showed exactly this version within `age`, with no write of ours since.
-    pub(crate) fn saw_lately(&self, name: &str, version: &Version, age: Duration) -> bool {
-        self.with(name, |known| match (&known.seen, known.wrote()) {
-            (Some((seen, at)), None) => seen == version && at.elapsed() < age,
-            (Some((seen, at)), Some((_, wrote))) => seen == version && *at > wrote && at.elapsed() < age,
-            (None, _) => false,
-        })
     }
 
     /// Tells whether an answer is older than our own last write: the store's lag, and no change by somebody else.
@@ -243,17 +231,5 @@ mod tests {
         assert_eq!(memory.clean_up("/a"), Duration::from_secs(30));
         tokio::time::advance(Duration::from_secs(31)).await;
         assert_eq!(memory.clean_up("/a"), Duration::ZERO);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_was_seen_before_a_write_is_not_fresh() {
-        let memory = Memory::new(Duration::from_secs(10));
-        let (age, three) = (Duration::from_secs(10), Version::new("3", None));
-        memory.saw("/a", &item(3, false));
-        assert!(memory.saw_lately("/a", &three, age));
-        assert!(!memory.saw_lately("/a", &Version::new("4", None), age));
-        tokio::time::advance(Duration::from_secs(1)).await;
-        memory.put("/a", 4, false, None);
-        assert!(!memory.saw_lately("/a", &three, age));
     }
 }

@@ -270,13 +270,13 @@ async fn a_put_does_not_make_the_label_late_nor_the_label_the_newest() {
 #[tokio::test]
 async fn a_delete_compares_with_the_newest_whatever_is_served() {
     let newest = || found(&[parameter(NAME, 8, "String")]);
-    let script = Script::new([found(&[labelled(NAME, 7)]), newest(), ok(json!({}))]);
+    let script = Script::new([found(&[labelled(NAME, 7)]), newest(), newest(), ok(json!({}))]);
     let target = target(&script).await;
     assert_eq!(seen(&target, View::Served).await.as_deref(), Some("7"));
     let error = target.apply(&delete("7")).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
     target.apply(&delete("8")).await.unwrap();
-    assert_eq!(operations(&script), ["GetParameters", "GetParameters", "DeleteParameter"]);
+    assert_eq!(operations(&script), ["GetParameters", "GetParameters", "GetParameters", "DeleteParameter"]);
     assert_eq!(script.sent()[1].body["Names"], json!([NAME]));
 }
 
