@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rand::RngExt as _;
 use repin_provider::{
     Action, Applied, Content, Error, ErrorKind, Key, Observe, Outcome, Put, ReadRequest, Retry, Seen, Version, View,
     Write,
@@ -146,7 +145,7 @@ impl Patience {
         work: &Work<'_>,
         error: Error,
     ) -> Result<(), NotApplied> {
-        let backoff = self.backoff.mul_f64(rand::rng().random_range(0.5..1.0));
+        let backoff = self.backoff.mul_f64(0.5 + fastrand::f64() / 2.0);
         let wait = error.retry_after().map_or(backoff, |asked| asked.max(backoff));
         if wait >= self.deadline.saturating_duration_since(Instant::now()) {
             return Err(NotApplied::Later(Some(error)));

@@ -24,7 +24,6 @@ use aws_smithy_runtime_api::client::interceptors::context::{Error, InterceptorCo
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::ErrorKind;
-use rand::RngExt;
 
 /// The codes with which AWS services ask for fewer requests.
 const THROTTLES: [&str; 10] = [
@@ -112,7 +111,7 @@ fn action(code: Option<&str>, spread: f64) -> RetryAction {
 
 /// Spreads hosts that were refused together: from 0 to 1.
 fn spread() -> f64 {
-    rand::rng().random_range(0.0..1.0)
+    fastrand::f64()
 }
 
 /// Returns the code of a service's answer.

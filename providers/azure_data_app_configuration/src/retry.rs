@@ -145,7 +145,7 @@ impl Policy for RetryPolicy {
         loop {
             let result = next[0].send(ctx, request, &next[1..]).await;
             let attempt = Attempt::of(&result);
-            let Some(wait) = next_wait(&self.0, is_read, retries, attempt, rand::random()) else {
+            let Some(wait) = next_wait(&self.0, is_read, retries, attempt, fastrand::f64()) else {
                 return result;
             };
             tracing::debug!(method = %request.method(), retries, ?attempt, ?wait, "repeating a request");
