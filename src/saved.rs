@@ -16,13 +16,18 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::desired::{self, Env, Problem};
-use crate::model::desired::{Adopt, Desired, Entry, EntryKind, FileDigest, Policy, Target, TargetConfig};
+use crate::model::desired::{
+    Adopt, Desired, Entry, EntryKind, Extra, Extras, FileDigest, Policy, Target, TargetConfig,
+};
 use crate::model::observed::{FileStanding, Observed};
 use crate::model::plan::{Plan, Step, StepAction};
 use crate::model::release::Ledger;
 
 /// The version of the file that is written, and the newest that is read.
 pub const FORMAT: u64 = 1;
+
+/// The most values in a saved plan, its lists and objects counted: what a hundred thousand entries come to.
+const MAX_VALUES: usize = 4_000_000;
 
 /// A saved plan.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -180,6 +185,9 @@ impl SavedPlan {
     /// Says why it is no saved plan of ours.
     pub fn from_text(text: &str) -> Result<Self, Unreadable> {
         let other = |why: &str| Unreadable::Other(why.to_owned());
+        if !desired::has_at_most(text, MAX_VALUES) {
+            return Err(other("it holds too many values"));
+        }
         let mut file: serde_json::Value = serde_json::from_str(text).map_err(|_| other("it is not JSON"))?;
         // Before all else: a newer format may have anything else.
         match file.get("format").and_then(serde_json::Value::as_u64) {
@@ -431,14 +439,16 @@ impl SavedEntry {
         Ok(Entry {
             kind: self.kind,
             value,
-            source,
             trim: self.trim,
             content_type: self.content_type.clone(),
             adopt: self.adopt,
             tier: self.tier,
-            description: self.description.clone(),
-            tags: self.tags.clone(),
-            pin: self.pin.clone(),
+            extras: Extras::from(Extra {
+                source,
+                description: self.description.clone(),
+                tags: self.tags.clone(),
+                pin: self.pin.clone(),
+            }),
         })
     }
 }

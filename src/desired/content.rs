@@ -17,7 +17,7 @@ use super::source::Sources;
 use super::targets::Declared;
 use super::tree::{Member, Node, Span};
 use super::value;
-use crate::model::desired::{Adopt, Entry, EntryKind, TargetConfig};
+use crate::model::desired::{Adopt, Entry, EntryKind, Extra, Extras, TargetConfig};
 
 /// One entry on one target, layers applied.
 #[derive(Clone, Copy)]
@@ -102,14 +102,16 @@ pub(super) fn make(request: Request<'_>, outside: Outside<'_>) -> Result<Made, F
     let entry = Entry {
         kind,
         value: if is_secret { Value::Secret(Secret::new(text)) } else { Value::Plain(text) },
-        source: reference.as_ref().map(|reference| reference.shown.clone()),
         trim,
         content_type: if is_ssm { None } else { content_type(raw, kind) },
         adopt: raw.adopt.unwrap_or(request.adopt),
         tier: raw.tier.filter(|_| is_ssm),
-        description: raw.description.clone(),
-        tags: raw.tags.clone(),
-        pin: request.pin.map(|pin| pin.0.clone()),
+        extras: Extras::from(Extra {
+            source: reference.as_ref().map(|reference| reference.shown.clone()),
+            description: raw.description.clone(),
+            tags: raw.tags.clone(),
+            pin: request.pin.map(|pin| pin.0.clone()),
+        }),
     };
     let mut canonical = rendered.canonical;
     let identity = match reference {

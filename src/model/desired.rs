@@ -1,6 +1,7 @@
 //! What the file asks for, already validated.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::PathBuf;
 
 use repin_provider::{Key, Owner, Place, TargetName, Tier, Value};
@@ -84,9 +85,6 @@ pub struct Entry {
     pub kind: EntryKind,
     /// The text to store, byte for byte: JSON is compact here, escapes are done, `trim` is done.
     pub value: Value,
-    /// Where the value came from, as a reference that may be shown: `env:NAME` or `file:PATH`; `None` where the value
-    /// stands in the file.
-    pub source: Option<String>,
     /// Whether one final newline of what the source holds is dropped.
     pub trim: bool,
     /// The content type to store: the type's, or the file's own; `None` where neither says.
@@ -95,12 +93,52 @@ pub struct Entry {
     pub adopt: Adopt,
     /// The tier, where the entry names one.
     pub tier: Option<Tier>,
+    /// What else the entry says, read as if it were among these fields.
+    pub extras: Extras,
+}
+
+impl Deref for Entry {
+    type Target = Extra;
+
+    fn deref(&self) -> &Extra {
+        &self.extras
+    }
+}
+
+/// What few entries say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extra {
+    /// Where the value came from, as a reference that may be shown: `env:NAME` or `file:PATH`; `None` where the value
+    /// stands in the file.
+    pub source: Option<String>,
     /// The description, where the entry names one.
     pub description: Option<String>,
     /// The tags, where the entry names some.
     pub tags: Option<BTreeMap<String, String>>,
     /// The native version to serve whatever the value says.
     pub pin: Option<String>,
+}
+
+impl Extra {
+    const NONE: Self = Self { source: None, description: None, tags: None, pin: None };
+}
+
+/// An [`Extra`] that takes no room where it says nothing: a daemon keeps ten thousand entries a target for months.
+#[derive(Debug, Clone, Default)]
+pub struct Extras(Option<Box<Extra>>);
+
+impl From<Extra> for Extras {
+    fn from(extra: Extra) -> Self {
+        Self((extra != Extra::NONE).then(|| Box::new(extra)))
+    }
+}
+
+impl Deref for Extras {
+    type Target = Extra;
+
+    fn deref(&self) -> &Extra {
+        self.0.as_deref().unwrap_or(&Extra::NONE)
+    }
 }
 
 /// How a value is meant and compared.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use repin_provider::{Capabilities, Content, Item, Owner, Place, Seen, Serving, Value, Version};
 
 use super::*;
-use crate::model::desired::{Adopt, Entry, EntryKind, TargetConfig};
+use crate::model::desired::{Adopt, Entry, EntryKind, Extras, TargetConfig};
 use crate::model::plan::EntrySet;
 use crate::model::release::{Cause, Header, Record, Row, Runner, State, TargetId};
 
@@ -78,14 +78,11 @@ fn desired(file: &File) -> Desired {
     let entry = |value: u8| Entry {
         kind: EntryKind::Text,
         value: Value::Plain(format!("value {value}")),
-        source: None,
         trim: false,
         content_type: None,
         adopt: Adopt::Never,
         tier: None,
-        description: None,
-        tags: None,
-        pin: None,
+        extras: Extras::default(),
     };
     let config = serde_json::json!({"account": "111122223333", "region": "eu-west-1", "prefix": "/p"});
     let config: repin_aws_ssm::Config = serde_json::from_value(config).expect("valid");
