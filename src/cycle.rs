@@ -78,6 +78,36 @@ pub struct Pass<'a> {
     pub interrupt: watch::Receiver<Option<Interrupt>>,
 }
 
+/// How long a pass tries again what may pass, unless somebody says otherwise; what is left then is recorded, and a later
+/// pass goes on.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+impl<'a> Pass<'a> {
+    /// Describes a pass over targets that releases what the file asks for, and leaves out what only few want. The second
+    /// of the pair are the providers of the file's other targets.
+    pub fn new(
+        desired: &'a Desired,
+        (providers, others): (&'a BTreeMap<TargetName, Arc<dyn Provider>>, &'a BTreeMap<TargetName, Arc<dyn Provider>>),
+        host: &'a Host,
+        interrupt: watch::Receiver<Option<Interrupt>>,
+    ) -> Self {
+        Self {
+            desired,
+            providers,
+            others,
+            host,
+            message: None,
+            allow_older: false,
+            timeout: TIMEOUT,
+            atomic: false,
+            limits: Limits::default(),
+            saved: None,
+            progress: &(),
+            interrupt,
+        }
+    }
+}
+
 impl Pass<'_> {
     /// Names it in logs.
     fn kind(&self) -> &'static str {
@@ -402,14 +432,12 @@ fn outcome(pass: &Pass<'_>, plan: Plan, executed: Executed, before: &BTreeMap<Ta
     let released = executed.steps.iter().any(|step| step.result != StepResult::Skipped);
     Outcome {
         release: plan.release.as_ref().filter(|_| released).map(|release| release.number),
-        plan,
         steps: executed.steps,
         failures: executed.failures,
-        recorded: BTreeSet::new(),
         requests,
         interrupted: executed.interrupted,
         undone: executed.undone,
-        stalled: false,
+        ..Outcome::untried(plan)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use repin_emulator::Emulator;
@@ -20,7 +19,6 @@ use crate::desired;
 use crate::exit::Exit;
 use crate::model::desired::{Desired, Identity, TargetConfig};
 use crate::model::outcome::{Interrupt, TargetFailure};
-use crate::model::plan::Limits;
 use crate::record::host::{self, HostMemory};
 use crate::report::Trouble;
 use crate::saved::SavedPlan;
@@ -127,20 +125,7 @@ impl Session {
 
     /// Describes a pass.
     pub(super) fn pass<'a>(&'a self, desired: &'a Desired, interrupt: Stop) -> Pass<'a> {
-        Pass {
-            desired,
-            providers: &self.providers,
-            others: &self.others,
-            host: &self.host,
-            message: None,
-            allow_older: false,
-            timeout: Duration::from_secs(120),
-            atomic: false,
-            limits: Limits::default(),
-            saved: None,
-            progress: &(),
-            interrupt,
-        }
+        Pass::new(desired, (&self.providers, &self.others), &self.host, interrupt)
     }
 }
 

@@ -15,9 +15,6 @@ use crate::model::desired::{Desired, TargetConfig};
 use crate::model::outcome::{Interrupt, Outcome};
 use crate::model::plan::{EntrySet, Limits};
 
-/// How long a pass tries again what may pass; what is left then is recorded, and a later pass goes on.
-const TIMEOUT: Duration = Duration::from_secs(120);
-
 /// Builds providers.
 #[async_trait]
 pub trait Connect: Send + Sync {
@@ -128,18 +125,8 @@ async fn run_connected(
     others: &Providers,
 ) -> Result<Outcome, PassError> {
     let pass = Pass {
-        desired: &scene.desired,
-        providers,
-        others,
-        host: &scene.host,
-        message: None,
-        allow_older: false,
-        timeout: TIMEOUT,
-        atomic: false,
         limits: Limits { repair_only: *of != Of::All, spared: Some(&scene.spared), stalled: Some(&scene.stalled) },
-        saved: None,
-        progress: &(),
-        interrupt: scene.interrupt.clone(),
+        ..Pass::new(&scene.desired, (providers, others), &scene.host, scene.interrupt.clone())
     };
     if !scene.dry_run {
         return cycle::reconcile(&pass).await;
@@ -148,17 +135,7 @@ async fn run_connected(
     if !plan.blocks.is_empty() {
         return Err(PassError::Blocked(Box::new(plan)));
     }
-    Ok(Outcome {
-        plan,
-        release: None,
-        steps: Vec::new(),
-        failures: Vec::new(),
-        recorded: BTreeSet::new(),
-        requests: BTreeMap::new(),
-        interrupted: None,
-        undone: false,
-        stalled: false,
-    })
+    Ok(Outcome::untried(plan))
 }
 
 /// Finds out who wrote a version, where the store says so.

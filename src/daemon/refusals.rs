@@ -156,27 +156,18 @@ mod tests {
     fn outcome(steps: Vec<StepOutcome>) -> Outcome {
         let id = TargetId::of(&Place::parse("p").expect("valid"));
         let names = ["aws", "azure"].map(|name| (target(name), TargetPlan::new(id.clone())));
-        Outcome {
-            plan: Plan {
-                release: None,
-                targets: names.into(),
-                orphaned: BTreeMap::new(),
-                blocks: Vec::new(),
-                file: FileStanding::Current,
-                held: Vec::new(),
-                notes: Vec::new(),
-                cause: Cause::Reconcile,
-                then_more: false,
-            },
+        let plan = Plan {
             release: None,
-            steps,
-            failures: Vec::new(),
-            recorded: BTreeSet::new(),
-            requests: BTreeMap::new(),
-            interrupted: None,
-            undone: false,
-            stalled: false,
-        }
+            targets: names.into(),
+            orphaned: BTreeMap::new(),
+            blocks: Vec::new(),
+            file: FileStanding::Current,
+            held: Vec::new(),
+            notes: Vec::new(),
+            cause: Cause::Reconcile,
+            then_more: false,
+        };
+        Outcome { steps, ..Outcome::untried(plan) }
     }
 
     fn refused(kind: ErrorKind) -> Outcome {

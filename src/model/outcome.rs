@@ -96,6 +96,23 @@ pub struct Outcome {
     pub stalled: bool,
 }
 
+impl Outcome {
+    /// Makes the outcome of a plan of which nothing has been tried.
+    pub fn untried(plan: Plan) -> Self {
+        Self {
+            plan,
+            release: None,
+            steps: Vec::new(),
+            failures: Vec::new(),
+            recorded: BTreeSet::new(),
+            requests: BTreeMap::new(),
+            interrupted: None,
+            undone: false,
+            stalled: false,
+        }
+    }
+}
+
 /// A failure of one target.
 #[derive(Debug)]
 pub struct TargetFailure {

@@ -11,7 +11,7 @@ use repin::cycle::{self, Host, Pass, PassError};
 use repin::desired;
 use repin::model::desired::{Desired, TargetConfig};
 use repin::model::outcome::Outcome;
-use repin::model::plan::{Limits, Plan};
+use repin::model::plan::Plan;
 use repin::model::release::TargetId;
 use repin::record::host::{self, HostMemory};
 use repin::timeline::Back;
@@ -177,7 +177,8 @@ impl Site<'_> {
         let (providers, host) = (self.stage.connect(&desired, share).await, self.host(&desired));
         let (others, (_stop, interrupt)) = (BTreeMap::new(), watch::channel(None));
         let began = Instant::now();
-        let outcome = cycle::reconcile(&pass(&desired, &providers, &others, &host, interrupt)).await.expect("a pass");
+        let outcome =
+            cycle::reconcile(&Pass::new(&desired, (&providers, &others), &host, interrupt)).await.expect("a pass");
         ran(outcome, began, &providers)
     }
 
@@ -186,7 +187,7 @@ impl Site<'_> {
         let desired = self.desired();
         let (providers, host) = (self.stage.connect(&desired, Share::WHOLE).await, self.host(&desired));
         let (others, (_stop, interrupt)) = (BTreeMap::new(), watch::channel(None));
-        Ok(cycle::plan_only(&pass(&desired, &providers, &others, &host, interrupt)).await?.0)
+        Ok(cycle::plan_only(&Pass::new(&desired, (&providers, &others), &host, interrupt)).await?.0)
     }
 
     /// Goes back to a release, in a process that keeps to a share of the quotas otherwise.
@@ -212,29 +213,6 @@ impl Site<'_> {
         let began = Instant::now();
         let ask = Ask::Rollback { to: Back::Release(release), keys: None };
         ran(wish::carry_out(&pass, &ask).await.expect("a rollback"), began, &providers)
-    }
-}
-
-fn pass<'a>(
-    desired: &'a Desired,
-    providers: &'a BTreeMap<TargetName, Arc<dyn Provider>>,
-    others: &'a BTreeMap<TargetName, Arc<dyn Provider>>,
-    host: &'a Host,
-    interrupt: watch::Receiver<Option<repin::model::outcome::Interrupt>>,
-) -> Pass<'a> {
-    Pass {
-        desired,
-        providers,
-        others,
-        host,
-        message: None,
-        allow_older: false,
-        timeout: Duration::from_secs(120),
-        atomic: false,
-        limits: Limits::default(),
-        saved: None,
-        progress: &(),
-        interrupt,
     }
 }
 
