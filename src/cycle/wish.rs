@@ -199,7 +199,8 @@ async fn plan(pass: &WishPass<'_>, ask: &Ask, look: Look) -> Result<WishPlan, Wi
             if let Err(errors) = observe::observe_wish(&goal, pass.providers, &mut observed).await {
                 failures.extend(give_up(&mut observed, &mut unreached, errors)?);
             }
-            let wish = Wish { goal, asks: pass.desired, reason: pass.message, number, unreached };
+            let newest = restore::is_newest(&observed, pass.desired);
+            let wish = Wish { goal, asks: pass.desired, newest, reason: pass.message, number, unreached };
             restore::plan(&wish, &observed)
         }
     };

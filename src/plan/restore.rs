@@ -27,6 +27,9 @@ pub struct Wish<'a> {
     pub goal: Goal,
     /// What the file asks for, where it can be read as a whole.
     pub asks: Option<&'a Desired>,
+    /// Whether that is the file of the newest release. Of any other file another host may have a newer one, so that what
+    /// it asks for does not say what will be asked for.
+    pub newest: bool,
     /// What the operator says about it.
     pub reason: Option<&'a str>,
     /// The number of the release that this makes.
@@ -95,6 +98,11 @@ pub fn plan(wish: &Wish<'_>, observed: &Observed) -> Plan {
     }
 }
 
+/// Tells whether a file is that of the newest release of the targets.
+pub fn is_newest(observed: &Observed, file: Option<&Desired>) -> bool {
+    file.is_some_and(|file| observed.standing(file, &[], false) == FileStanding::Current)
+}
+
 /// Plans the rest of what an operator wished and some run left unfinished, or some target has not heard of; `None` where
 /// there is no such thing.
 pub fn unfinished(observed: &Observed, asks: Option<&Desired>) -> Option<Plan> {
@@ -102,6 +110,7 @@ pub fn unfinished(observed: &Observed, asks: Option<&Desired>) -> Option<Plan> {
     let wish = Wish {
         goal,
         asks,
+        newest: is_newest(observed, asks),
         reason: header.message.as_deref(),
         number: header.release.unwrap_or_default(),
         unreached: BTreeMap::new(),
@@ -371,7 +380,8 @@ fn cannot_return(
 }
 
 /// Returns what becomes of holds. A hold carries everything that was released or attempted after the release that is
-/// brought back, and what the file asks for now, without what is brought back.
+/// brought back, and what the file asks for now, without what is brought back. Where the newest file asks for just that
+/// there is nothing to hold.
 fn holds(
     wish: &Wish<'_>,
     name: &TargetName,
@@ -418,7 +428,7 @@ fn holds(
             hold.contents.extend(asks);
         }
         hold.contents.remove(&restored);
-        if equals_file && !hold.by_hand {
+        if equals_file && wish.newest && !hold.by_hand {
             hold.contents.clear();
         }
         // Another version of the same content is no other pin.

@@ -48,6 +48,35 @@ async fn back_where_an_entry_is_held_by_hand() {
     .await;
 }
 
+/// Goes back on another host, whose file asks for just what is brought back: other hosts' files are newer.
+async fn back_with_another_file(scene: Scene, file: String) {
+    let forms = scene.forms;
+    let releases = three_releases(&scene).await;
+    scene.at_host("elsewhere");
+    scene.file(&file);
+    scene.secret(Some("key 2"));
+    scene.run(0, &["rollback", "-m", "refusals up"]).await;
+    assert_eq!(scene.contents().await, releases[1], "{forms:?}");
+    scene.at_host("state");
+    scene.file(&entries(3));
+    scene.secret(Some("key 3"));
+    scene.at_rest(6).await;
+    assert_eq!(scene.contents().await, releases[1], "{forms:?}");
+    scene.run(0, &["resume", "--all"]).await;
+    scene.run(0, &["reconcile"]).await;
+    assert_eq!(scene.contents().await, releases[2], "{forms:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn back_on_a_host_whose_file_is_older() {
+    each(&FORMS, async |scene| back_with_another_file(scene, entries(2)).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn back_on_a_host_whose_file_was_never_released() {
+    each(&FORMS, async |scene| back_with_another_file(scene, entries(2) + "  more: { value: new }\n").await).await;
+}
+
 /// The file may go back to an older value that was never taken back, and then on to one that was.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_returns_to_an_older_good_value() {
