@@ -19,10 +19,10 @@ use crate::report::{Trouble, json, text};
 use crate::status::{Look, Status};
 
 pub(super) async fn run(common: &Common, args: &StatusArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let identity = session::load_identity(common)?;
     if let Some(what) = args.probe {
-        return ask_daemon(common, &identity.name, what, printer).await;
+        return ask_daemon(common, what, printer).await;
     }
+    let identity = session::load_identity(common)?;
     let mut session = Session::open(common, &identity.name, &identity.targets, printer).await?;
     let unconnected = session.take_unconnected();
     let memory = &session.host.memory;
@@ -59,13 +59,26 @@ pub(super) async fn run(common: &Common, args: &StatusArgs, printer: &Printer) -
     Ok(exit)
 }
 
-async fn ask_daemon(common: &Common, name: &Owner, what: Probe, printer: &Printer) -> Result<Exit, Failure> {
-    let answer = probe::ask(&Places::new(session::state_dir(common), common.emulate.is_some()), name, what).await?;
+async fn ask_daemon(common: &Common, what: Probe, printer: &Printer) -> Result<Exit, Failure> {
+    let places = Places::new(session::state_dir(common), common.emulate.is_some());
+    let name = match session::load_identity(common) {
+        Ok(identity) => identity.name,
+        // A daemon goes on while its file is broken or gone: then nobody may start it again for that.
+        Err(failure) => only_daemon(&places).ok_or(failure)?,
+    };
+    let answer = probe::ask(&places, &name, what).await?;
     printer.result(
         || format!("{answer}\n"),
-        || serde_json::json!({ "name": name, "probe": what.word(), "answer": answer }),
+        || serde_json::json!({ "name": name.as_str(), "probe": what.word(), "answer": answer }),
     );
     Ok(Exit::Done)
+}
+
+/// Returns whose daemon runs on this host, if there is just one.
+fn only_daemon(places: &Places) -> Option<Owner> {
+    let mut names = places.all().into_iter().map(|found| found.name);
+    let first = names.next()?;
+    names.all(|name| name == first).then_some(first)
 }
 
 /// Returns what this host knows of a target without asking it, and the memory itself.

@@ -28,6 +28,24 @@ async fn probes_are_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_probe_needs_no_good_file() {
+    let world = World::new().await;
+    world.entries("  a: { value: one }\n");
+    let daemon = Running::start(&world, NEVER).await;
+    daemon.until_said("release 1 is served").await;
+    world.write("repin.yaml", "version: 1\nname: [");
+    daemon.until_said("the last good one stays in force").await;
+    for probe in ["live", "ready"] {
+        assert_eq!(world.run(&["status", "--probe", probe]).await.expect(0).stdout, format!("{probe}\n"));
+    }
+    std::fs::remove_file(world.path("repin.yaml")).expect("removed");
+    world.run(&["status", "--probe", "live"]).await.expect(0);
+    // Without a daemon the file is to blame again.
+    daemon.stop().await;
+    world.run(&["status", "--probe", "live"]).await.expect(78);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_first_pass_is_waited_for() {
     let world = World::new().await;
     world.entries("  a: { value: one }\n");
