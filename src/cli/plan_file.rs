@@ -1,12 +1,13 @@
 //! Saved plans on disk.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 
 use super::Failure;
 use super::print::Printer;
 use super::session;
 use crate::cycle::Host;
+use crate::desired;
 use crate::exit::Exit;
 use crate::model::desired::Desired;
 use crate::model::observed::Observed;
@@ -14,8 +15,8 @@ use crate::model::plan::Plan;
 use crate::report::Trouble;
 use crate::saved::{SavedPlan, Stale};
 
-/// The largest saved plan in bytes: ten thousand entries of the largest size on a few targets.
-const MAX: u64 = 512 << 20;
+/// The largest saved plan in bytes: ten thousand entries of the largest size.
+const MAX: u64 = 128 << 20;
 
 /// Saves a plan, readable by its owner alone, since values stand in it.
 pub(super) fn save(
@@ -58,7 +59,8 @@ pub(super) fn load(path: &Path) -> Result<SavedPlan, Failure> {
 /// Reads the text of a saved plan.
 pub(super) fn text(path: &Path) -> Result<String, Failure> {
     let shown = path.display();
-    read(path).map_err(|error| invalid(format!("{shown} cannot be read: {error}"), "Make it with repin plan --out."))
+    desired::read_text(path, MAX)
+        .map_err(|error| invalid(format!("{shown} cannot be read: {error}"), "Make it with repin plan --out."))
 }
 
 /// Makes a plan of the text that a file has.
@@ -75,12 +77,6 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<SavedPlan, Failure> {
 
 fn invalid(message: String, hint: &str) -> Failure {
     Failure::new(Exit::Invalid, Trouble::new("plan-file", message).with_hint(hint))
-}
-
-fn read(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(MAX).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 /// Returns what a saved plan asks for, with the secrets read on this host.

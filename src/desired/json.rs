@@ -1,13 +1,17 @@
 //! JSON (RFC 8259, nothing more) to a tree.
 
+use std::cell::Cell;
+use std::fmt;
+
 use jsonc_parser::ast::{ObjectProp, Value};
 use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
-use serde::de::IgnoredAny;
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::problem::Issue;
 use super::tree::{Data, Map, Member, Node, Number, Pos, Span};
-use super::yaml::{MAX_DEPTH, duplicate};
+use super::yaml::{MAX_DEPTH, MAX_NODES, duplicate};
 
 /// A text that is not JSON.
 #[derive(Debug)]
@@ -25,6 +29,10 @@ pub(super) struct NotJson {
 pub(super) fn parse(text: &str, file: u32, issues: &mut Vec<Issue>) -> Result<Node, NotJson> {
     // The one parser is exact about the grammar, the other knows where everything stands.
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| not_json(&error))?;
+    if !has_at_most(text, MAX_NODES) {
+        let pos = Pos { line: 1, column: 1 };
+        return Err(NotJson { message: format!("the file holds more than {MAX_NODES} values"), pos });
+    }
     let options = ParseOptions {
         allow_comments: false,
         allow_loose_object_property_names: false,
@@ -45,6 +53,72 @@ pub(super) fn parse(text: &str, file: u32, issues: &mut Vec<Issue>) -> Result<No
     let root = parsed.value.ok_or_else(|| NotJson { message: "nothing there".into(), pos: lines.pos(0) })?;
     let mut reader = Reader { file, lines, issues, depth: 0 };
     reader.node(root)
+}
+
+/// Tells whether JSON has no more than so many values, before a tree is made of it that takes fifty times its size. Of what
+/// is not JSON it says nothing.
+pub(crate) fn has_at_most(text: &str, most: usize) -> bool {
+    let left = Cell::new(most);
+    let counted = Count(&left).deserialize(&mut serde_json::Deserializer::from_str(text));
+    counted.is_ok() || left.get() > 0
+}
+
+/// Counts values as they pass.
+#[derive(Clone, Copy)]
+struct Count<'c>(&'c Cell<usize>);
+
+impl<'de> DeserializeSeed<'de> for Count<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let left = self.0.get().checked_sub(1).ok_or_else(|| D::Error::custom("too many values"))?;
+        self.0.set(left);
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Count<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(self)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while members.next_key::<IgnoredAny>()?.is_some() {
+            members.next_value_seed(self)?;
+        }
+        Ok(())
+    }
 }
 
 fn not_json(error: &serde_json::Error) -> NotJson {
@@ -169,6 +243,16 @@ mod tests {
         let text = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
         fails(&text);
         fails(&format!("{}{}", "[".repeat(MAX_DEPTH + 1), "]".repeat(MAX_DEPTH + 1)));
+    }
+
+    #[test]
+    fn values_are_counted_before_they_are_kept() {
+        for (text, count) in [("1", 1), ("[1,\"a\",null]", 4), (r#"{"a":{"b":[]},"c":1.5}"#, 4), ("[[[1]]]", 4)] {
+            assert!(has_at_most(text, count), "{text}");
+            assert!(!has_at_most(text, count - 1), "{text}");
+        }
+        let text = format!("[{}1]", "1,".repeat(MAX_NODES));
+        assert!(fails(&text).0.contains("more than 1000000 values"));
     }
 
     #[test]

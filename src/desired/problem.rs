@@ -6,6 +6,9 @@ use super::source::Sources;
 use super::tree::Span;
 pub use crate::model::problem::{Excerpt, Location, Problem};
 
+/// The most problems that are told: nobody mends more of them before looking again.
+const SHOWN: usize = 200;
+
 /// A file that cannot be used. Holds every problem that was found, in the order of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
@@ -95,7 +98,13 @@ impl Issue {
 pub(super) fn finish(mut issues: Vec<Issue>, sources: &Sources) -> Vec<Problem> {
     issues.sort_by_key(|issue| issue.span);
     let mut problems: Vec<Problem> = Vec::new();
-    for issue in issues {
+    let count = issues.len();
+    for (n, issue) in issues.into_iter().enumerate() {
+        if problems.len() == SHOWN {
+            let message = format!("and up to {} more problems, which are not shown", count - n);
+            problems.push(render(Issue::nowhere(message), sources));
+            break;
+        }
         let problem = render(issue, sources);
         // One mistake seen through several targets is still one mistake.
         let seen = |other: &Problem| other.message == problem.message && other.location == problem.location;

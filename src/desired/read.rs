@@ -1,20 +1,25 @@
 //! All reading of files that the desired state does.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use repin_provider::Secret;
+use rustix::fs::OFlags;
 use secrecy::zeroize::{Zeroize as _, Zeroizing};
 
 use super::pattern::Pattern;
 
-/// The largest configuration file in bytes.
+/// The largest configuration file in bytes: ten times what a hundred thousand entries, which no store holds more of, need
+/// to be named.
 const MAX_FILE: u64 = 16 << 20;
 /// The largest file that a value is read from, in bytes. No store holds a hundredth of it.
 const MAX_VALUE: u64 = 1 << 20;
+/// How often a file is read that changes meanwhile.
+const READS: usize = 5;
 /// The most files and folders that one pattern looks at.
 const MAX_VISITED: usize = 100_000;
 /// The deepest folder that a pattern looks into.
@@ -31,19 +36,69 @@ pub(super) fn read_file(path: &Path) -> Result<String, String> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
+/// Reads a small text that stands in a file of its own: a connection string, a saved plan.
+///
+/// # Errors
+/// Says what is wrong, fit to stand after the file's name.
+pub(crate) fn read_text(path: &Path, max: u64) -> Result<String, String> {
+    let bytes = Zeroizing::new(read_bounded(path, max)?);
+    std::str::from_utf8(&bytes).map(str::to_owned).map_err(|_| "it is not UTF-8 text".to_owned())
+}
+
+/// Reads a file whole, or not at all.
 fn read_bounded(path: &Path, max: u64) -> Result<Vec<u8>, String> {
-    let file = File::open(path).map_err(|error| plain(&error))?;
-    let metadata = file.metadata().map_err(|error| plain(&error))?;
-    if metadata.is_dir() {
-        return Err("it is a folder".to_owned());
+    for _ in 0..READS {
+        let file = open_regular(path)?;
+        let before = state(&file)?;
+        if before.0 > max {
+            return Err(format!("it has more than {max} bytes"));
+        }
+        let mut bytes = read_open(&file, before.0, max)?;
+        // A file that is cut off and written anew reads as a valid one without half of its entries.
+        if state(&file)? == before {
+            return Ok(bytes);
+        }
+        bytes.zeroize();
     }
+    Err("it changes while it is read".to_owned())
+}
+
+/// Opens a regular file, and nothing that could keep the reader waiting or do something on its own: a pipe waits for a
+/// writer, and some devices act on being opened.
+///
+/// # Errors
+/// Says what is wrong, fit to stand after the file's name.
+fn open_regular(path: &Path) -> Result<File, String> {
+    check_regular(&fs::metadata(path).map_err(|error| plain(&error))?)?;
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| plain(&error))?;
+    // Another one may have its name by now.
+    check_regular(&file.metadata().map_err(|error| plain(&error))?)?;
+    Ok(file)
+}
+
+fn check_regular(metadata: &Metadata) -> Result<(), String> {
+    match metadata {
+        folder if folder.is_dir() => Err("it is a folder".to_owned()),
+        file if file.is_file() => Ok(()),
+        _ => Err("it is no regular file; pipes, sockets and devices are not read".to_owned()),
+    }
+}
+
+/// Returns what tells one state of a file from another: its size, and when its content and its inode changed.
+fn state(file: &File) -> Result<(u64, [i64; 4]), String> {
+    let at = file.metadata().map_err(|error| plain(&error))?;
+    Ok((at.len(), [at.mtime(), at.mtime_nsec(), at.ctime(), at.ctime_nsec()]))
+}
+
+fn read_open(file: &File, size: u64, max: u64) -> Result<Vec<u8>, String> {
     // One more than there is, so that reading to the end finds the end, and does not move what it read.
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(max) + 1).unwrap_or_default());
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(max) + 1).unwrap_or_default());
     let mut file = file.take(max + 1);
     loop {
         let room = bytes.capacity();
         match file.by_ref().take((room - bytes.len()) as u64).read_to_end(&mut bytes) {
-            Ok(_) if bytes.len() < room => break,
+            Ok(_) if bytes.len() < room => return Ok(bytes),
             Ok(_) => grow(&mut bytes),
             Err(error) => {
                 bytes.zeroize();
@@ -51,14 +106,9 @@ fn read_bounded(path: &Path, max: u64) -> Result<Vec<u8>, String> {
             }
         }
     }
-    if bytes.len() as u64 > max {
-        bytes.zeroize();
-        return Err(format!("it has more than {max} bytes"));
-    }
-    Ok(bytes)
 }
 
-/// Makes room in another place and leaves nothing in the old one: a pipe does not say how much will come.
+/// Makes room in another place and leaves nothing in the old one: a file may grow while it is read.
 fn grow(bytes: &mut Vec<u8>) {
     let mut larger = Vec::with_capacity(bytes.capacity() * 2 + 64);
     larger.extend_from_slice(bytes);

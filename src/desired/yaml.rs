@@ -14,7 +14,7 @@ use super::tree::{Data, Map, Member, Node, Pos, Span};
 /// The deepest nesting. A configuration needs about ten.
 pub(super) const MAX_DEPTH: usize = 100;
 /// The most values in one file, aliases counted in full.
-const MAX_NODES: usize = 1_000_000;
+pub(super) const MAX_NODES: usize = 1_000_000;
 /// The most text that aliases may stand for, in bytes.
 const MAX_ALIASED: usize = 32 << 20;
 
