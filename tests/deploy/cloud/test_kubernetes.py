@@ -1,6 +1,7 @@
 """The chart and the sidecar, rendered by Helm and held against the schemas of Kubernetes; no cluster is needed."""
 
 import os
+import re
 import subprocess
 
 import kubernetes_validate
@@ -163,6 +164,14 @@ def test_the_program_takes_the_arguments(everything, repin):
         # The file is not there, which is 78; an argument that it did not know would be 64.
         done = repin(*container["args"], "-f", "/nonexistent/repin.yaml", expect=78)
         assert "/nonexistent/repin.yaml" in done.stdout + done.stderr
+
+
+def test_the_runbooks_name_what_the_chart_makes():
+    text = (DEPLOY / "README.md").read_text(encoding="utf-8")
+    called = set(re.findall(r"kubectl -n (\S+) exec deploy/(\S+) -- (\S+) ", text))
+    deployment = render(*LEAST)["Deployment"]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert called == {("repin", deployment["metadata"]["name"], container["command"][0])}
 
 
 def test_workload_identity(everything):

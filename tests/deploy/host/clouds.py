@@ -19,13 +19,13 @@ StandardOutput=file:/run/clouds.json
 class Clouds:
     """Both clouds, and what the service needs to reach them."""
 
-    def __init__(self, machine):
-        self.machine = machine
+    def __init__(self, machine, unit=UNIT):
+        self.machine, self.unit = machine, unit
 
     def start(self):
         """Starts them and lays down the credentials."""
         machine = self.machine
-        machine.write("/etc/systemd/system/clouds.service", UNIT)
+        machine.write("/etc/systemd/system/clouds.service", self.unit)
         machine.run("systemctl", "daemon-reload").expect()
         machine.run("systemctl", "start", "clouds").expect()
         told = machine.until("both clouds are up", self.told)
@@ -35,7 +35,6 @@ class Clouds:
             self.credential(folder, "aws", aws_file(aws["access_key_id"], aws["secret_access_key"]))
             self.credential(folder, "azure", azure["connection_string"])
             self.credential(folder, "api-key", SECRET)
-        self.settings()
 
     def settings(self):
         """Writes the settings of the services."""

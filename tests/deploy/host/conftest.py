@@ -4,9 +4,13 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+# The reader of the runbooks.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "page"))
 
 from clouds import Clouds
 from machine import Machine, unpack
@@ -47,7 +51,9 @@ def installed(machine, deb):
 @pytest.fixture(scope="module")
 def host(installed):
     """A booted host with the package, both clouds, and their credentials where the service takes them from."""
-    Clouds(installed).start()
+    clouds = Clouds(installed)
+    clouds.start()
+    clouds.settings()
     return installed
 
 
@@ -56,6 +62,23 @@ def package_fields(deb):
     """The control fields of the package."""
     said = subprocess.run(["dpkg-deb", "--field", str(deb)], check=True, capture_output=True, text=True).stdout
     return dict(line.split(": ", 1) for line in said.splitlines() if line[:1].isalpha())
+
+
+@pytest.fixture(scope="session")
+def newer(deb, tmp_path_factory):
+    """The same package under a newer version."""
+    folder = tmp_path_factory.mktemp("newer")
+    subprocess.run(["dpkg-deb", "--raw-extract", str(deb), str(folder / "tree")], check=True)
+    control = folder / "tree/DEBIAN/control"
+    text = control.read_text()
+    version = next(line for line in text.splitlines() if line.startswith("Version: "))
+    control.write_text(text.replace(version, "Version: 0.2.0-1"))
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(folder / "tree"), str(folder / "repin.deb")],
+        check=True,
+        capture_output=True,
+    )
+    return folder / "repin.deb"
 
 
 def pytest_terminal_summary(terminalreporter):
