@@ -44,9 +44,11 @@ def systemctl(*arguments):
     verb, units = words[0], [unit.removesuffix(".service") for unit in words[1:]]
     if units != ["repin"]:
         usage(f"unit {units}")
-    if verb in ("start", "enable"):
-        if verb == "start" or "--now" in arguments:
-            start()
+    if verb == "enable":
+        wanted = "/etc/systemd/system/multi-user.target.wants/repin.service"
+        print(f"Created symlink {wanted} → /lib/systemd/system/repin.service.")
+    if verb == "start" or "--now" in arguments:
+        start()
     elif verb == "stop":
         stop()
     elif verb == "restart":
@@ -57,7 +59,7 @@ def systemctl(*arguments):
     elif verb == "is-active":
         print("active" if running() else "inactive")
         sys.exit(0 if running() else 3)
-    else:
+    elif verb not in ("start", "enable"):
         usage(f"verb {verb}")
 
 
