@@ -1,0 +1,1 @@
+//! What seeds found once, told in as few turns as it took.
