@@ -14,6 +14,7 @@ pub mod cycle;
 pub mod daemon;
 pub mod desired;
 pub mod difference;
+pub mod doctor;
 pub mod execute;
 pub mod exit;
 pub mod history;

@@ -107,6 +107,24 @@ Examples:
   repin iam --mode plan -f repin.yaml -o json | jq .aws[0].policy > plan.json
   repin iam --mode apply --target azure --subscription ID --resource-group ai -o json | jq .azure[0].role";
 
+/// What is looked at, and what the words mean.
+const DOCTOR_HELP: &str = "\
+For this host and for each target one line a check, and where it is not well the mend. It changes nothing
+anywhere: rights are tried by reads, on App Configuration also by writes under a condition that cannot
+hold, and what cannot be tried without an effect is named. At most 20 requests go to a target.
+  ok    it is well
+  warn  it works, and may be wanted otherwise
+  fail  it does not work: the exit code is that of the gravest (78, 5, 77, 1, 75; 0 without any)
+  skip  it was not tried, and why
+
+With -o json: {format: 1, name, checks: [{target, check, result: ok|warn|fail|skip, found, mend, rights}]};
+target is null for this host, name where the file does not say it, and mend where there is none.
+It looks with the credentials of this command; for those of a service run it as the service's user.
+
+Examples:
+  repin doctor -f repin.yaml
+  repin doctor --target \"aws-*\" --mode plan -o json | jq '.checks[] | select(.result == \"fail\")'";
+
 /// Keeps AWS SSM Parameter Store and Azure App Configuration equal to one reviewed file, in numbered releases that can
 /// be put back.
 #[derive(Debug, Parser)]
@@ -256,6 +274,9 @@ pub(super) enum Command {
     /// Serve both stores on loopback, for aws, boto3 and the official SDKs
     #[command(after_help = "Example:\n  repin emulator --dir /tmp/clouds --aws 127.0.0.1:4566 --azure 127.0.0.1:8483")]
     Emulator(EmulatorArgs),
+    /// Find what keeps the file from working here: credentials, reachability, rights, keys; says the mend, changes nothing
+    #[command(after_help = DOCTOR_HELP)]
+    Doctor(DoctorArgs),
     /// Print the least rights that the file needs: AWS policies and Azure roles; asks nobody
     #[command(after_help = IAM_HELP)]
     Iam(IamArgs),
@@ -417,6 +438,14 @@ pub(super) struct IamArgs {
     /// The resource group that the stores are in
     #[arg(long, value_name = "NAME")]
     pub(super) resource_group: Option<String>,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Parser)]
+pub(super) struct DoctorArgs {
+    /// What the rights are looked at for: plan only looks, rollback also does what operators do, apply does everything
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = IamMode::Apply)]
+    pub(super) mode: IamMode,
 }
 
 /// What rights are for.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use repin_azure_app_configuration::SecretSource;
+use repin_aws_ssm::Ssm;
+use repin_azure_app_configuration::{AppConfiguration, SecretSource};
 use repin_emulator::{Emulator, KmsKey, credentials};
 use repin_provider::limit::Share;
 use repin_provider::{Error, Owner, Provider, Secret, TargetName};
@@ -61,18 +62,21 @@ pub(super) async fn provider_with_share(
 ) -> Result<Arc<dyn Provider>, Error> {
     let id = TargetId::of(&config.place());
     match config {
-        TargetConfig::AwsSsm(config) => aws_ssm(owner, &id, config, emulator, share).await,
-        TargetConfig::AzureAppConfiguration(config) => app_configuration(owner, &id, config, emulator, share),
+        TargetConfig::AwsSsm(config) => Ok(Arc::new(aws_ssm(owner, &id, config, emulator, share).await?)),
+        TargetConfig::AzureAppConfiguration(config) => {
+            Ok(Arc::new(app_configuration(owner, &id, config, emulator, share)?))
+        }
     }
 }
 
-async fn aws_ssm(
+/// Builds a target in Parameter Store.
+pub(super) async fn aws_ssm(
     owner: &Owner,
     id: &TargetId,
     config: &repin_aws_ssm::Config,
     emulator: Option<&Emulator>,
     share: Share,
-) -> Result<Arc<dyn Provider>, Error> {
+) -> Result<Ssm, Error> {
     let mut config = config.clone();
     let mut options = repin_aws_ssm::Options { share, ..repin_aws_ssm::Options::new(owner.clone(), id.as_str()) };
     if let Some(emulator) = emulator {
@@ -82,16 +86,17 @@ async fn aws_ssm(
         let secret = Secret::new(credentials::SECRET_ACCESS_KEY.to_owned());
         options.credentials = Some((credentials::access_key_id(&config.account), secret));
     }
-    Ok(Arc::new(repin_aws_ssm::connect(&config, options).await?))
+    repin_aws_ssm::connect(&config, options).await
 }
 
-fn app_configuration(
+/// Builds a target in App Configuration.
+pub(super) fn app_configuration(
     owner: &Owner,
     id: &TargetId,
     config: &repin_azure_app_configuration::Config,
     emulator: Option<&Emulator>,
     share: Share,
-) -> Result<Arc<dyn Provider>, Error> {
+) -> Result<AppConfiguration, Error> {
     use repin_azure_app_configuration::Options;
     let mut options = Options { share, ..Options::new(owner.clone(), id.as_str()) };
     match emulator {
@@ -102,7 +107,7 @@ fn app_configuration(
         }
         None => options.connection_string = config.connection_string.as_ref().map(read_source).transpose()?,
     }
-    Ok(Arc::new(repin_azure_app_configuration::connect(config, options)?))
+    repin_azure_app_configuration::connect(config, options)
 }
 
 /// Returns the connection string of the embedded store that stands for a real one.

@@ -87,6 +87,7 @@ fn needs(command: &Command) -> Option<Manner> {
         Command::Init
         | Command::Validate
         | Command::Daemon(_)
+        | Command::Doctor(_)
         | Command::Emulator(_)
         | Command::Iam(_)
         | Command::Schema

@@ -6,6 +6,7 @@ mod connect;
 mod daemon;
 mod desk;
 mod diff;
+mod doctor;
 mod emulator;
 mod forget;
 mod get;
@@ -156,6 +157,7 @@ async fn carry_out(args: &Args, stop: Stop, printer: &Printer) -> Result<Exit, F
         Command::Pin(args) => pin::run(common, args, stop, printer).await,
         Command::Unpin(args) => pin::unpin(common, args, stop, printer).await,
         Command::Forget(args) => forget::run(common, args, stop, printer).await,
+        Command::Doctor(args) => looking(doctor::run(common, args, printer), stop).await,
         Command::Emulator(args) => emulator::run(args, stop, printer).await,
         Command::Init
         | Command::Validate

@@ -208,7 +208,12 @@ fn keys(places: &[Place<'_>], mode: Mode) -> Vec<Statement> {
         let number = if many { (n + 1).to_string() } else { String::new() };
         let describe = Statement {
             condition: key.condition(),
-            ..Statement::new(format!("DescribeKey{number}"), &["kms:DescribeKey"], vec![key.resource()])
+            // Whether it is rotated is for repin doctor.
+            ..Statement::new(
+                format!("DescribeKey{number}"),
+                &["kms:DescribeKey", "kms:GetKeyRotationStatus"],
+                vec![key.resource()],
+            )
         };
         let names = places.iter().flat_map(|place| [place.entries(), place.documents()]).collect();
         let mut condition = key.condition();
@@ -412,7 +417,9 @@ mod tests {
     fn a_plan_writes_nothing() {
         let access = of(&[config(json!({ "kms_key": "1-2", "serve": { "label": "live" } }))], Mode::Plan).remove(0);
         let looks = |action: &&str| {
-            ["ssm:Get", "ssm:List", "kms:Describe", "kms:Decrypt"].iter().any(|start| action.starts_with(start))
+            ["ssm:Get", "ssm:List", "kms:Describe", "kms:Get", "kms:Decrypt"]
+                .iter()
+                .any(|start| action.starts_with(start))
         };
         assert!(access.statements.iter().flat_map(|statement| &statement.actions).all(looks), "{access:?}");
     }

@@ -1,5 +1,6 @@
 //! Plans, outcomes and history as text for people, as JSON for programs, as Markdown for pull requests. A secret is in neither.
 
+pub mod doctor;
 pub mod json;
 pub mod markdown;
 mod screen;

@@ -54,6 +54,19 @@ impl Watch {
         self.run(mode, code, args).await;
     }
 
+    /// Has the doctor try each right of a mode, or say that it does not. What only a doctor needs counts as unused.
+    async fn examine(&mut self, mode: &str) {
+        let used = self.rights.mode(mode).used();
+        self.run(mode, 0, &["doctor", "--mode", mode]).await;
+        self.rights.mode(mode).unuse(used);
+        let report = self.world.json(0, &["doctor", "--mode", mode]).await;
+        let checks = report["checks"].as_array().expect("checks");
+        let rights = checks.iter().flat_map(|check| check["rights"].as_array().expect("rights"));
+        let named: BTreeSet<_> = rights.map(|right| right.as_str().expect("text").to_owned()).collect();
+        let granted: BTreeSet<_> = self.rights.mode(mode).granted().into_iter().map(|(_, action)| action).collect();
+        assert_eq!(named, granted, "{:?} {mode}", self.forms);
+    }
+
     /// Edits something behind the program's back.
     async fn tamper(&self, key: &str) {
         for store in hand(&self.world).await {
@@ -85,6 +98,9 @@ impl Watch {
         self.file(&format!("{FILE}{SECRETS}"));
         self.anew("plan", 0, &["plan"]).await;
         self.anew("apply", 0, &["reconcile"]).await;
+        for mode in ["plan", "apply", "rollback"] {
+            self.examine(mode).await;
+        }
         self.world.write("secret", "second");
         let edited = FILE.replace("one, tags: { team: ml }", "two, tags: { cost: a }");
         self.file(&format!("{edited}{SECRETS}  new: {{ value: x }}\n"));
@@ -184,9 +200,12 @@ impl Watch {
     }
 }
 
-/// What no short story needs: to ask for the account's quota before many writes to a store that has one, and to recover a
-/// snapshot that somebody archived by hand and that a rollback leads readers to.
-const RARE: [(&str, &str); 4] = [
+/// What no short story needs: to ask for the account's quota before many writes to a store that has one, to recover a
+/// snapshot that somebody archived by hand and that a rollback leads readers to, and what the doctor alone asks.
+const RARE: [(&str, &str); 7] = [
+    ("plan", "kms:GetKeyRotationStatus"),
+    ("apply", "kms:GetKeyRotationStatus"),
+    ("rollback", "kms:GetKeyRotationStatus"),
     ("plan", "ssm:GetServiceSetting"),
     ("apply", "ssm:GetServiceSetting"),
     ("rollback", "ssm:GetServiceSetting"),

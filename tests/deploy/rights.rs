@@ -43,6 +43,11 @@ impl Rights {
         self.used.clone()
     }
 
+    /// Forgets what was made use of since.
+    pub(crate) fn unuse(&mut self, used: BTreeSet<Right>) {
+        self.used = used;
+    }
+
     /// Judges everything that reached the clouds since the last reset; returns what is not allowed.
     pub(crate) fn judge(&mut self, world: &World) -> Vec<String> {
         let counters = world.emulator.counters();
@@ -73,9 +78,11 @@ impl Rights {
                 !names.is_empty() && names.iter().all(|name| self.allows_action(&action, |s| covers(s, name)))
             }
             "kms" => {
-                let alias = call.name.clone().unwrap_or_default();
+                let name = call.name.clone().unwrap_or_default();
                 self.allows_action(&format!("kms:{}", call.operation), |statement| {
-                    statement["Condition"]["ForAnyValue:StringEquals"]["kms:ResourceAliases"] == alias.as_str()
+                    // An ARN was answered for the alias, which is the only one of its key.
+                    let alias = &statement["Condition"]["ForAnyValue:StringEquals"]["kms:ResourceAliases"];
+                    *alias == name.as_str() || covers(statement, &name)
                 })
             }
             "appconfig" => self.allows_data(&call.operation),

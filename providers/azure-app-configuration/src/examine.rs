@@ -33,6 +33,8 @@ pub struct SignedIn {
 pub struct Looked {
     /// Whether reading is allowed.
     pub result: Result<()>,
+    /// The HTTP status of a refusal; `None` where nothing was answered, as when there is no token to ask with.
+    pub status: Option<u16>,
     /// The store's clock as it answered, refusals too; `None` where nothing did.
     pub at: Option<Timestamp>,
 }
@@ -53,10 +55,10 @@ impl AppConfiguration {
     pub async fn try_read(&self) -> Looked {
         let options = GetKeyValueOptions { label: Some(self.names.ledger_label().to_owned()), ..Default::default() };
         match self.store.client.get_key_value(&self.nowhere(), Some(options)).await {
-            Ok(answer) => Looked { result: Ok(()), at: answer.meta.date.and_then(timestamp) },
+            Ok(answer) => Looked { result: Ok(()), status: None, at: answer.meta.date.and_then(timestamp) },
             Err(error) => {
-                let at = error.date().and_then(timestamp);
-                Looked { result: self.judge(error, &[Kind::NotFound]), at }
+                let (status, at) = (error.status().map(u16::from), error.date().and_then(timestamp));
+                Looked { result: self.judge(error, &[Kind::NotFound]), status, at }
             }
         }
     }

@@ -1,0 +1,151 @@
+//! What a doctor found, for people and for programs.
+
+use std::collections::BTreeSet;
+
+use anstyle::Style;
+use repin_provider::Owner;
+use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::words::{BAD, CHANGED, FAINT, GOOD, STRONG, counted, line, styled};
+use crate::doctor::{Finding, Mark, exit};
+use crate::exit::Exit;
+
+/// The narrowest column that a sentence is still read in.
+const NARROWEST: usize = 30;
+
+/// Describes findings, the verdict first; sentences are fit into `width` columns.
+pub fn text(name: Option<&Owner>, findings: &[Finding], width: usize) -> String {
+    let mut out = String::new();
+    line(&mut out, &verdict(name, findings));
+    let checks = findings.iter().map(|finding| finding.check.width()).max().unwrap_or_default();
+    let mut section = None;
+    for finding in findings {
+        if section != Some(&finding.target) {
+            section = Some(&finding.target);
+            let title = finding.target.as_ref().map_or("this host", |target| target.as_str());
+            out.push('\n');
+            line(&mut out, &styled(STRONG, title));
+        }
+        describe(&mut out, finding, checks, width);
+    }
+    out
+}
+
+fn verdict(name: Option<&Owner>, findings: &[Finding]) -> String {
+    let count = |wanted: fn(Mark) -> bool| findings.iter().filter(|finding| wanted(finding.mark)).count() as u64;
+    let [failed, warned, skipped] = [
+        count(|mark| matches!(mark, Mark::Fail(_))),
+        count(|mark| mark == Mark::Warn),
+        count(|mark| mark == Mark::Skip),
+    ];
+    let (style, word) = match (failed, warned) {
+        (0, 0) => (GOOD, "WELL"),
+        (0, _) => (CHANGED, "WELL ENOUGH"),
+        _ => (BAD, "NOT WELL"),
+    };
+    let mut parts = Vec::new();
+    if failed > 0 {
+        let targets: BTreeSet<_> = failures(findings).map(|finding| finding.target.as_ref()).collect();
+        let each = targets.iter().map(|target| target.map_or("this host", |target| target.as_str()));
+        parts.push(format!("{} ({})", counted(failed, "failure"), each.collect::<Vec<_>>().join(", ")));
+    }
+    if warned > 0 {
+        parts.push(counted(warned, "warning"));
+    }
+    if skipped > 0 {
+        parts.push(format!("{skipped} not tried"));
+    }
+    if exit(findings) != Exit::Done {
+        parts.push(format!("exit {}", exit(findings).code()));
+    }
+    let name = name.map_or("the file", Owner::as_str);
+    let rest = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    format!("{} {}{rest}", styled(STRONG, name), styled(style, word))
+}
+
+fn failures(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    findings.iter().filter(|finding| matches!(finding.mark, Mark::Fail(_)))
+}
+
+fn describe(out: &mut String, finding: &Finding, checks: usize, width: usize) {
+    let style = match finding.mark {
+        Mark::Ok => GOOD,
+        Mark::Warn => CHANGED,
+        Mark::Fail(_) => BAD,
+        Mark::Skip => FAINT,
+    };
+    let indent = 2 + 4 + 2 + checks + 2;
+    // A terminal that is too narrow for columns still shows whole sentences.
+    let (indent, room) = match width.saturating_sub(indent) {
+        room if room < NARROWEST => (8, width.saturating_sub(8)),
+        room => (indent, room),
+    };
+    let head = format!("  {}  {:checks$}  ", styled(style, &format!("{:4}", finding.mark.word())), finding.check);
+    let below = format!("\n{}", " ".repeat(indent));
+    let first = if indent == 8 { format!("{}{below}", head.trim_end()) } else { head };
+    line(out, &format!("{first}{}", fill(&finding.found, room, Style::new()).join(&below)));
+    if let Some(mend) = &finding.mend {
+        let said = fill(&format!("-> {mend}"), room, STRONG);
+        line(out, &format!("{}{}", &below[1..], said.join(&below)));
+    }
+}
+
+/// Breaks a sentence into lines; what has no blanks, an ARN or a URL, is never broken.
+fn fill(text: &str, width: usize, style: Style) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(last) if last.width() + 1 + word.width() <= width => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|line| styled(style, line)).collect()
+}
+
+/// Describes findings for programs.
+pub fn json(name: Option<&Owner>, findings: &[Finding]) -> Value {
+    let check = |finding: &Finding| {
+        json!({
+            "target": finding.target,
+            "check": finding.check,
+            "result": finding.mark.word(),
+            "found": finding.found,
+            "mend": finding.mend,
+            "rights": finding.rights,
+        })
+    };
+    json!({ "name": name, "checks": findings.iter().map(check).collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Sheet;
+
+    fn shown(width: usize) -> String {
+        let target = repin_provider::TargetName::parse("aws-eu").expect("valid");
+        let mut sheet = Sheet::new(None);
+        sheet.ok("file", "repin.yaml: test on 1 target");
+        let mut findings = sheet.finish();
+        let mut sheet = Sheet::new(Some(&target));
+        let found = "the credentials belong to 999900001111 (arn:aws:sts::999900001111:assumed-role/deploy/somebody), and the \
+                     file names 111122223333";
+        let mend = "Use credentials of that account, or set `profile` or `assume_role` for this target.";
+        sheet.fail("account", Exit::Conflict, found, mend);
+        sheet.skip("rights", "not tried with credentials of another account");
+        findings.extend(sheet.finish());
+        let name = Owner::parse("assistant-prod").expect("valid");
+        anstream::adapter::strip_str(&text(Some(&name), &findings, width)).to_string()
+    }
+
+    #[test]
+    fn sentences_fit_into_a_terminal() {
+        insta::assert_snapshot!(shown(80), @"");
+        insta::assert_snapshot!(shown(36), @"");
+        assert_eq!(shown(usize::MAX).lines().count(), 9);
+    }
+}
