@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::builder::Resettable;
 use clap::{CommandFactory as _, FromArgMatches as _};
@@ -39,6 +40,13 @@ pub(super) struct Desk {
     pub(super) files: Vec<PathBuf>,
     /// Its host, for who did what.
     pub(super) host: String,
+}
+
+/// Returns what carries out the commands of peers as a daemon does: for one name, with what is remembered in this folder
+/// and read from these files.
+pub fn reception(name: Owner, state_dir: PathBuf, files: Vec<PathBuf>) -> Arc<dyn Reception> {
+    let host = crate::record::host::runner().host;
+    Arc::new(Desk { name, state_dir, emulated: None, files, host })
 }
 
 /// A command of a peer.

@@ -38,6 +38,8 @@ use std::ffi::OsString;
 use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
+pub use self::desk::reception;
+
 use self::args::{Args, Command, Output};
 use self::print::Printer;
 use self::session::Stop;
