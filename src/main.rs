@@ -16,9 +16,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const GIVE_BACK: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "0");
 
 fn main() -> ExitCode {
-    // A core dump would hold secrets. Where the platform refuses, nothing is lost but this.
-    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
-    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+    repin::cli::keep_memory_private();
     if LEAKY.iter().any(|name| std::env::var_os(name).is_some()) {
         // Returns only where it failed; going on with them set would risk a leak.
         again();

@@ -1,8 +1,6 @@
 //! `repin daemon`: passes for as long as it runs.
 
 use std::collections::BTreeMap;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,6 +23,7 @@ use crate::exit::Exit;
 use crate::model::desired::{Desired, TargetConfig};
 use crate::model::outcome::Interrupt;
 use crate::record::host::HostMemory;
+use crate::record::private;
 use crate::report::Trouble;
 
 pub(super) async fn run(common: &Common, args: &DaemonArgs, stop: Stop, printer: &Printer) -> Result<Exit, Failure> {
@@ -79,6 +78,17 @@ fn load(request: &desired::Request) -> Result<Desired, Invalid> {
     }
 }
 
+/// Tells whoever runs the image as root that they do. It is let go on: where root may write to the state volume it works, and
+/// what it writes there is root's from then on; without capabilities it may not, which is told next.
+fn warn_of_root() {
+    if std::process::id() == 1 && rustix::process::geteuid().is_root() {
+        tracing::warn!(
+            "this container runs as root, which nothing here needs: leave out the user, or set runAsNonRoot; the image's \
+             own user is 65532, and needs a state volume that it may write to"
+        );
+    }
+}
+
 /// Returns what a daemon ends with: to stop it with SIGTERM, as service managers do, is no failure.
 fn exit(signal: Interrupt) -> Exit {
     match signal {
@@ -114,7 +124,7 @@ async fn listen(args: &DaemonArgs) -> Result<Option<Listener>, Failure> {
 /// probes would find nobody: better said at the start than found on a bill. One that becomes unusable later stops
 /// nothing.
 fn lock(dir: &Path, name: &Owner) -> Result<Lock, Failure> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(LockError::Unusable);
+    let made = private::claim(dir).map_err(LockError::Unusable);
     made.and_then(|()| Lock::take(dir)).map_err(|error| match error {
         LockError::Held(pid) => {
             let who = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
@@ -123,7 +133,9 @@ fn lock(dir: &Path, name: &Owner) -> Result<Lock, Failure> {
             Failure::new(Exit::Failed, Trouble::new("running", message).with_hint(hint))
         }
         LockError::Unusable(error) => {
-            let message = format!("the state directory cannot be written to: {}: {error}", dir.display());
+            // An error of the system has no other inside.
+            let what = if error.get_ref().is_some() { "used" } else { "written to" };
+            let message = format!("the state directory cannot be {what}: {}: {error}", dir.display());
             let hint = "Name one that this user may write to with --state-dir; in a unit StateDirectory=repin makes one, \
                         in a container an empty volume will do.";
             Failure::new(Exit::Failed, Trouble::new("state", message).with_hint(hint))

@@ -20,6 +20,7 @@ mod pin;
 mod plan;
 mod plan_file;
 mod print;
+mod privacy;
 mod probe;
 mod progress;
 mod reconcile;
@@ -39,6 +40,7 @@ use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 pub use self::desk::reception;
+pub use self::privacy::keep_memory_private;
 
 use self::args::{Args, Command, Output};
 use self::print::Printer;

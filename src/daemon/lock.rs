@@ -5,6 +5,8 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use crate::record::private::LOCK;
+
 /// Held for as long as the daemon runs; the system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
@@ -28,7 +30,7 @@ impl Lock {
     pub fn take(dir: &Path) -> Result<Self, LockError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.open(dir.join("daemon.lock")).map_err(LockError::Unusable)?;
+        let mut file = options.open(dir.join(LOCK)).map_err(LockError::Unusable)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

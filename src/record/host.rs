@@ -8,8 +8,9 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::ledger::KnownDocuments;
+use super::private;
 use crate::model::desired::FileDigest;
 use crate::model::release::{Runner, TargetId};
 
@@ -65,8 +67,7 @@ pub struct TargetMemory {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryState((u64, i64, i64));
 
-/// The memory of this host for one name.
-#[derive(Debug)]
+/// The memory of this host for one name. `Debug` prints no key.
 pub struct HostMemory {
     dir: Option<PathBuf>,
     key: [u8; 32],
@@ -74,13 +75,20 @@ pub struct HostMemory {
     unwritten: AtomicBool,
 }
 
+impl fmt::Debug for HostMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostMemory").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
 impl HostMemory {
     /// Opens the memory for a name below the state directory, making it where it is not there.
     ///
-    /// A state directory that cannot be used is no reason to stop: the memory then lasts as long as the process.
+    /// A state directory that cannot be used, or may be another user's, is no reason to stop: the memory then lasts as
+    /// long as the process.
     pub fn open(state_dir: &Path, owner: &Owner) -> Self {
         let dir = state_dir.join(owner.as_str());
-        let opened = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).and_then(|()| load_key(&dir));
+        let opened = private::claim(&dir).and_then(|()| load_key(&dir));
         match opened {
             Ok(key) => Self { dir: Some(dir), key, unwritten: AtomicBool::new(false) },
             Err(error) => {
@@ -297,6 +305,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let secret = Secret::new("s3cret".into());
         let first = HostMemory::open(dir.path(), &owner());
+        let printed = format!("{first:?}");
+        let key = hex::encode(first.key);
+        assert!(!printed.contains(&format!("{:?}", first.key)) && !printed.contains(&key), "{printed}");
         let again = HostMemory::open(dir.path(), &owner());
         assert_eq!(first.fingerprint(&secret), again.fingerprint(&secret));
         assert_ne!(first.fingerprint(&secret), first.fingerprint(&Secret::new("other".into())));

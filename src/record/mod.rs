@@ -6,5 +6,6 @@ mod format;
 pub mod host;
 pub mod ledger;
 mod packed;
+pub mod private;
 
 pub use format::{Corrupt, FORMAT};
