@@ -384,9 +384,13 @@ impl SavedConfig {
     fn of(config: &TargetConfig, folder: &Path) -> Self {
         use repin_azure_app_configuration::SecretSource;
         match config {
-            TargetConfig::AwsSsm(config) => Self::AwsSsm(config.clone()),
+            TargetConfig::AwsSsm(config) => {
+                let ca_bundle = config.ca_bundle.as_deref().map(|path| absolute(folder, path));
+                Self::AwsSsm(repin_aws_ssm::Config { ca_bundle, ..config.clone() })
+            }
             TargetConfig::AzureAppConfiguration(config) => {
                 let mut config = config.clone();
+                config.ca_bundle = config.ca_bundle.as_deref().map(|path| absolute(folder, path));
                 if let Some(SecretSource::File(path)) = &mut config.connection_string {
                     *path = absolute(folder, path);
                 }

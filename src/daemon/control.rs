@@ -39,6 +39,8 @@ use crate::model::outcome::Interrupt;
 const CONVERSATIONS: usize = 64;
 /// The most commands at a time; further ones are sent away.
 const COMMANDS: usize = 16;
+/// The most bytes that are kept of what is said before it is read: the headers, and a piece of the body.
+const MOST_SAID: usize = 64 << 10;
 /// How long one who came may take to begin to say what they want.
 const SAID_BY: Duration = Duration::from_secs(2);
 /// How long a conversation may last that is no command's, and how long a command may take to be said.
@@ -183,6 +185,7 @@ async fn converse(stream: UnixStream, router: Router, _seat: OwnedSemaphorePermi
     let conversation = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(SAID_BY)
+        .max_buf_size(MOST_SAID)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
     let late = async {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -142,6 +142,15 @@ pub(super) fn router(board: Arc<Board>) -> Router {
         .route("/v1/status", status)
         .route("/metrics", metrics)
         .with_state(board)
+        .layer(middleware::map_response(guard))
+}
+
+/// Has browsers take an answer for nothing but what it says it is, and keep none.
+async fn guard(mut answer: Response) -> Response {
+    let headers = answer.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
 }
 
 fn answer(said: Result<String, String>) -> Response {

@@ -1,13 +1,13 @@
 //! The targets of a file: decoded by provider, checked, and told apart by place.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::path::PathBuf;
 
 use globset::GlobMatcher;
 use repin_aws_ssm as ssm;
 use repin_azure_app_configuration as appconfig;
-use repin_provider::{Place, Refusal, TargetName};
-use url::{Host, Url};
+use repin_provider::{Place, Refusal, TargetName, network};
+use url::Url;
 
 use super::de::decode;
 use super::file::PROVIDERS;
@@ -68,7 +68,8 @@ fn config(member: &Member, sources: &Sources, issues: &mut Vec<Issue>) -> Option
     match provider {
         "aws-ssm" => {
             let mut config: ssm::Config = decode(&node, member.key, issues)?;
-            check_url(&node, "endpoint_url", true, issues);
+            check_url(&node, "endpoint_url", (true, config.allow_http), issues);
+            normalise_path(&mut config.ca_bundle, &node, "ca_bundle", sources);
             report(ssm::audit_settings(&config), &node, member.key, issues);
             let trimmed = config.prefix.trim_end_matches('/').len();
             config.prefix.truncate(trimmed);
@@ -76,7 +77,7 @@ fn config(member: &Member, sources: &Sources, issues: &mut Vec<Issue>) -> Option
         }
         _ => {
             let mut config: appconfig::Config = decode(&node, member.key, issues)?;
-            check_url(&node, "endpoint", false, issues);
+            check_url(&node, "endpoint", (false, config.allow_http), issues);
             report(appconfig::audit_settings(&config), &node, member.key, issues);
             normalise(&mut config, &node, sources);
             Some(TargetConfig::AzureAppConfiguration(config))
@@ -91,9 +92,17 @@ fn normalise(config: &mut appconfig::Config, node: &Node, sources: &Sources) {
             config.prefix = shorter.to_owned();
         }
     }
+    normalise_path(&mut config.ca_bundle, node, "ca_bundle", sources);
     let source = node.get("connection_string").map(|member| member.node.span.file);
     if let (Some(appconfig::SecretSource::File(path)), Some(file)) = (&mut config.connection_string, source) {
         *path = sources.folder(file).join(&*path);
+    }
+}
+
+/// Brings a path to where it starts from: the folder of the file that names it.
+fn normalise_path(path: &mut Option<PathBuf>, node: &Node, field: &str, sources: &Sources) {
+    if let (Some(path), Some(member)) = (path, node.get(field)) {
+        *path = sources.folder(member.node.span.file).join(&*path);
     }
 }
 
@@ -135,19 +144,20 @@ fn report(found: Vec<(&'static str, Refusal)>, node: &Node, place: Span, issues:
     }
 }
 
-fn check_url(node: &Node, field: &str, paths: bool, issues: &mut Vec<Issue>) {
+fn check_url(node: &Node, field: &str, allows: (bool, bool), issues: &mut Vec<Issue>) {
     let Some(member) = node.get(field) else { return };
     if let Some(text) = member.node.text()
-        && let Err((message, hint)) = endpoint(text, paths)
+        && let Err((message, hint)) = endpoint(text, allows)
     {
         issues.push(Issue::at(member.node.span, format!("{field}: {message}")).hint(hint));
     }
 }
 
-fn endpoint(text: &str, paths: bool) -> Result<(), (&'static str, &'static str)> {
+/// Checks a URL, which may have a path, and be plain http to another host, where these are allowed.
+fn endpoint(text: &str, (paths, allow_http): (bool, bool)) -> Result<(), (&'static str, &'static str)> {
     let example = "for example `https://contoso-ai.azconfig.io`";
     let url = Url::parse(text).map_err(|_| ("this is not a URL", example))?;
-    let host = url.host().ok_or(("this URL names no host", example))?;
+    let host = url.host_str().ok_or(("this URL names no host", example))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(("credentials do not belong into a URL", "leave out what stands before the @"));
     }
@@ -156,17 +166,12 @@ fn endpoint(text: &str, paths: bool) -> Result<(), (&'static str, &'static str)>
     }
     match url.scheme() {
         "https" => Ok(()),
-        "http" if is_loopback(&host) => Ok(()),
-        "http" => Err(("plain http is allowed only to this machine itself", "use https")),
+        "http" if allow_http || network::is_loopback(host) => Ok(()),
+        "http" => Err((
+            "plain http is allowed only to this machine itself",
+            "use https; `allow_http: true` allows what anybody on the way can read and change",
+        )),
         _ => Err(("only https is spoken", example)),
-    }
-}
-
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => name.eq_ignore_ascii_case("localhost") || name.ends_with(".localhost"),
-        Host::Ipv4(ip) => IpAddr::V4(*ip).is_loopback(),
-        Host::Ipv6(ip) => IpAddr::V6(*ip).is_loopback(),
     }
 }
 
@@ -232,7 +237,7 @@ mod tests {
             "http://[::1]:1",
             "http://localhost",
         ] {
-            assert_eq!(endpoint(good, false), Ok(()), "{good}");
+            assert_eq!(endpoint(good, (false, false)), Ok(()), "{good}");
         }
         for bad in [
             "http://x.azconfig.io",
@@ -243,8 +248,10 @@ mod tests {
             "https://x.io?a",
             "",
         ] {
-            assert!(endpoint(bad, false).is_err(), "{bad}");
+            assert!(endpoint(bad, (false, false)).is_err(), "{bad}");
         }
+        assert_eq!(endpoint("http://x.azconfig.io", (false, true)), Ok(()));
+        assert!(endpoint("ftp://x.azconfig.io", (false, true)).is_err());
     }
 
     #[test]

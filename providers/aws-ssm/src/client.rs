@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use aws_sdk_ssm::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_ssm::config::timeout::TimeoutConfig;
 use aws_sdk_ssm::types::Parameter;
 use repin_provider::limit::Share;
-use repin_provider::{Error, ErrorKind, Key, Result};
-use url::{Host, Url};
+use repin_provider::{Error, ErrorKind, Key, Result, network};
+use url::Url;
 
 use crate::Options;
 use crate::config::Config;
@@ -83,6 +84,7 @@ impl Client {
         }
         let base = load(config, options, loopback).await?;
         let endpoints = Endpoints::new(&config.region, base.endpoint_url());
+        base.endpoint_url().map_or(Ok(()), |url| check_endpoint(url, config))?;
         if config.endpoint_url.is_none() && base.endpoint_url().is_some() {
             tracing::warn!(endpoint = endpoints.ssm, "the AWS environment overrides the endpoint");
         }
@@ -249,7 +251,10 @@ impl Pages {
 }
 
 async fn load(config: &Config, options: &Options, loopback: bool) -> Result<SdkConfig> {
-    let http = options.http_client.clone().unwrap_or_else(|| transport::client(reach(config, options, loopback)));
+    let http = match &options.http_client {
+        Some(client) => client.clone(),
+        None => transport::client(reach(config, options, loopback)?),
+    };
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .region(Region::new(config.region.clone()))
         .app_name(AppName::new("repin").expect("a valid app name"))
@@ -272,12 +277,29 @@ async fn load(config: &Config, options: &Options, loopback: bool) -> Result<SdkC
     Ok(loader.load().await)
 }
 
-fn reach(config: &Config, options: &Options, loopback: bool) -> Reach {
+fn reach(config: &Config, options: &Options, loopback: bool) -> Result<Reach> {
     let is_plain = config.endpoint_url.as_deref().is_some_and(|url| url.starts_with("http://"));
-    match loopback {
-        true if is_plain && options.credentials.is_some() => Reach::Plain,
-        true => Reach::Local,
-        false => Reach::World,
+    if loopback && is_plain && options.credentials.is_some() {
+        return Ok(Reach::Plain);
+    }
+    // What the AWS command line and boto3 know, too; there it stands for all roots, here beside the system's.
+    let environment = || std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let authorities = match config.ca_bundle.clone().or_else(environment) {
+        Some(path) => Some(network::read_authorities(&path)?),
+        None => None,
+    };
+    authorities.as_deref().map_or(Ok(()), transport::check_authorities)?;
+    Ok(Reach::World { authorities, allow_http: config.allow_http })
+}
+
+/// Refuses to send values and signatures where anybody on the way could read them.
+fn check_endpoint(url: &str, config: &Config) -> Result<()> {
+    match Url::parse(url) {
+        Ok(url) if url.scheme() == "http" && !config.allow_http && !is_loopback(url.as_str()) => {
+            let hint = "use https, or say `allow_http: true` where something else keeps the way safe";
+            Err(refused(transport::plain_http(&url)).with_hint(hint))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -347,13 +369,7 @@ fn pace(config: &Config, share: Share, loopback: bool, endpoint: &str) -> Result
 
 /// Tells whether a URL leads to this machine.
 pub(crate) fn is_loopback(url: &str) -> bool {
-    let Ok(url) = Url::parse(url) else { return false };
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        None => false,
-    }
+    Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(network::is_loopback))
 }
 
 #[cfg(test)]

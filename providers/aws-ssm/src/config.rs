@@ -1,5 +1,7 @@
 //! Settings of one target, as the file writes them.
 
+use std::path::PathBuf;
+
 use repin_provider::{Place, Tier};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,14 @@ pub struct Config {
     /// Another endpoint, for emulators and private endpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint_url: Option<String>,
+    /// Whether `endpoint_url` may be plain http on another host. Values, secrets among them, can then be read and changed
+    /// on the way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_http: bool,
+    /// A file with the certificates of authorities, in PEM, that are trusted beside the system's, relative to the file
+    /// that names it. Left out, the one that `AWS_CA_BUNDLE` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<PathBuf>,
     /// The tier of new parameters: `standard` (default) or `advanced`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,

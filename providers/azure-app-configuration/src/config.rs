@@ -30,6 +30,14 @@ pub struct Config {
     /// Where the connection string is read from; never the string itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection_string: Option<SecretSource>,
+    /// Whether `endpoint` may be plain http on another host, with a connection string: access tokens never travel so.
+    /// Values can then be read and changed on the way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_http: bool,
+    /// A file with the certificates of authorities, in PEM, that are trusted beside the system's, relative to the file
+    /// that names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<PathBuf>,
     /// How long the store keeps superseded revisions, in days or hours: `7d` (default; Free and Developer), `30d`.
     #[serde(default = "default_retention")]
     pub revision_retention: String,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use azure_core::http::{ClientOptions, Transport, Url};
 use azure_data_app_configuration::{AppConfigurationClient, AppConfigurationClientOptions, RetryOptions};
 use repin_provider::limit::Share;
-use repin_provider::{Capabilities, Error, ErrorKind, Owner, Result, Secret, Serving};
+use repin_provider::{Capabilities, Error, ErrorKind, Owner, Result, Secret, Serving, network};
 
 use crate::client::Store;
 use crate::convert::parse_retention;
@@ -16,6 +16,7 @@ use crate::documents::MAX_DOCUMENT;
 use crate::error::Context;
 use crate::names::Names;
 use crate::pace::{Pace, Paced};
+use crate::transport::transport;
 use crate::{AppConfiguration, Config, CredentialKind, Serve};
 
 /// How often a store on loopback is asked whether a snapshot is made; others say themselves when to ask again.
@@ -39,7 +40,7 @@ pub struct Options {
     pub share: Share,
     /// The api-version to ask for. `2026-04-01` by default, the first that knows descriptions.
     pub api_version: String,
-    /// Carries requests instead of HTTP; for tests.
+    /// Carries requests instead of HTTP, those for tokens too; for tests.
     pub transport: Option<Transport>,
 }
 
@@ -64,8 +65,13 @@ impl Options {
 /// # Errors
 /// `Refused` for settings that cannot be used: an endpoint that is no URL, plain HTTP to another host, a connection
 /// string of another store. `Denied` where a connection string is required and none is given.
-pub fn connect(config: &Config, options: Options) -> Result<AppConfiguration> {
-    let endpoint = parse_endpoint(options.endpoint_override.as_deref().unwrap_or(&config.endpoint))?;
+pub fn connect(config: &Config, mut options: Options) -> Result<AppConfiguration> {
+    let endpoint = options.endpoint_override.as_deref().unwrap_or(&config.endpoint);
+    let endpoint = parse_endpoint(endpoint, config.allow_http)?;
+    let authorities = config.ca_bundle.as_deref().map(network::read_authorities).transpose()?;
+    if options.transport.is_none() {
+        options.transport = Some(transport(authorities.as_deref(), config.allow_http)?);
+    }
     let loopback = is_loopback(&endpoint);
     let counter = Counter::default();
     let pace = pace(config, options.share, &endpoint, loopback)?;
@@ -133,7 +139,7 @@ fn sign_in(
     watched: (&Counter, Option<Arc<Pace>>),
 ) -> Result<(AppConfigurationClient, Option<Arc<Chain>>)> {
     let kind = config.credential;
-    let client_options = client_options(options, watched);
+    let client_options = client_options(config, options, watched);
     let signed =
         matches!(kind, CredentialKind::Auto | CredentialKind::ConnectionString) || options.endpoint_override.is_some();
     match &options.connection_string {
@@ -157,7 +163,7 @@ fn sign_in(
         _ if endpoint.scheme() != "https" => Err(unusable(format!("{endpoint} is plain HTTP"))
             .with_hint("access tokens travel over https only; on loopback use a connection string")),
         _ => {
-            let chain = Chain::new(kind, &|name| std::env::var(name).ok());
+            let chain = Chain::new(kind, options.transport.clone(), &|name| std::env::var(name).ok());
             let client = AppConfigurationClient::new(endpoint.as_str(), chain.clone(), Some(client_options))
                 .map_err(|error| unusable(error.to_string()))?;
             Ok((client, Some(chain)))
@@ -165,7 +171,11 @@ fn sign_in(
     }
 }
 
-fn client_options(options: &Options, (counter, pace): (&Counter, Option<Arc<Pace>>)) -> AppConfigurationClientOptions {
+fn client_options(
+    config: &Config,
+    options: &Options,
+    (counter, pace): (&Counter, Option<Arc<Pace>>),
+) -> AppConfigurationClientOptions {
     let retry = RetryOptions { attempt_timeout: options.attempt_timeout, ..RetryOptions::default() };
     let mut client_options = ClientOptions::default();
     client_options.per_try_policies.push(Arc::new(counter.clone()));
@@ -175,26 +185,27 @@ fn client_options(options: &Options, (counter, pace): (&Counter, Option<Arc<Pace
         client_options,
         per_attempt_policies: vec![Arc::new(Paced { pace, counter: counter.clone(), patience: retry.max_retry_after })],
         retry,
+        allow_http: config.allow_http,
         ..Default::default()
     }
 }
 
-fn parse_endpoint(text: &str) -> Result<Url> {
+fn parse_endpoint(text: &str, allow_http: bool) -> Result<Url> {
     let endpoint = Url::parse(text).map_err(|_| {
         unusable(format!("the endpoint {text:?} is no URL")).with_hint("write https://<store>.azconfig.io")
     })?;
     match endpoint.scheme() {
         "https" => Ok(endpoint),
-        "http" if is_loopback(&endpoint) => Ok(endpoint),
-        _ => Err(unusable(format!("the endpoint {text} is not https"))
-            .with_hint("plain http is for loopback only: anybody on the way could read and change what is sent")),
+        "http" if allow_http || is_loopback(&endpoint) => Ok(endpoint),
+        _ => Err(unusable(format!("the endpoint {text} is not https")).with_hint(
+            "plain http is for loopback only: anybody on the way could read and change what is sent; `allow_http: true` \
+             allows it",
+        )),
     }
 }
 
 fn is_loopback(endpoint: &Url) -> bool {
-    let host = endpoint.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    endpoint.host_str().is_some_and(network::is_loopback)
 }
 
 fn unusable(message: String) -> Error {

@@ -15,11 +15,12 @@ use async_trait::async_trait;
 use azure_core::Result;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
 use azure_core::error::{Error, ErrorKind};
-use azure_core::http::{HttpClient, Method, Request, StatusCode, Url, new_http_client};
+use azure_core::http::{ClientOptions, Context, Method, Request, StatusCode, Transport, Url};
 use azure_core::time::OffsetDateTime;
 use azure_identity::{
-    AzureCliCredential, ClientSecretCredential, DeveloperToolsCredential, ManagedIdentityCredential,
-    ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+    AzureCliCredential, ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
+    DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
+    WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
 };
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -67,24 +68,26 @@ impl Source {
     }
 
     /// Makes the credential. Left to the first request, since it loads certificates and may read files.
-    fn build(&self) -> Result<Arc<dyn TokenCredential>> {
+    fn build(&self, transport: Option<&Transport>) -> Result<Arc<dyn TokenCredential>> {
+        let client_options = || ClientOptions { transport: transport.cloned(), ..ClientOptions::default() };
         Ok(match self {
             Self::WorkloadIdentity { client_id, tenant_id, token_file } => {
                 WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
                     client_id: Some(client_id.clone()),
                     tenant_id: Some(tenant_id.clone()),
                     token_file_path: Some(token_file.into()),
-                    ..Default::default()
+                    credential_options: ClientAssertionCredentialOptions { client_options: client_options() },
                 }))?
             }
             Self::ManagedIdentity { client_id, .. } => {
                 ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
                     user_assigned_id: client_id.clone().map(UserAssignedId::ClientId),
-                    ..Default::default()
+                    client_options: client_options(),
                 }))?
             }
             Self::ClientSecret { client_id, tenant_id, secret } => {
-                ClientSecretCredential::new(tenant_id, client_id.clone(), secret.clone(), None)?
+                let options = ClientSecretCredentialOptions { client_options: client_options() };
+                ClientSecretCredential::new(tenant_id, client_id.clone(), secret.clone(), Some(options))?
             }
             Self::AzureCli => AzureCliCredential::new(None)?,
             Self::DeveloperTools => DeveloperToolsCredential::new(None)?,
@@ -92,11 +95,15 @@ impl Source {
     }
 
     /// Gets a first token and the credential that gave it.
-    async fn open(&self, scopes: &[&str]) -> Result<(AccessToken, Arc<dyn TokenCredential>)> {
+    async fn open(
+        &self,
+        transport: Option<&Transport>,
+        scopes: &[&str],
+    ) -> Result<(AccessToken, Arc<dyn TokenCredential>)> {
         if let Self::ManagedIdentity { probe: true, .. } = self {
-            probe_host(&*new_http_client(None)).await?;
+            probe_host(&transport.cloned().unwrap_or_default()).await?;
         }
-        let credential = self.build()?;
+        let credential = self.build(transport)?;
         let token = ask(&*credential, scopes, None).await?;
         Ok((token, credential))
     }
@@ -114,9 +121,9 @@ async fn ask(
 }
 
 /// Fails unless this host has Azure's metadata service.
-async fn probe_host(http: &dyn HttpClient) -> Result<()> {
-    let request = Request::new(Url::parse(METADATA)?, Method::Get);
-    match timeout(PROBE, http.execute_request(&request)).await {
+async fn probe_host(transport: &Transport) -> Result<()> {
+    let mut request = Request::new(Url::parse(METADATA)?, Method::Get);
+    match timeout(PROBE, transport.send(&Context::new(), &mut request)).await {
         Ok(Ok(response)) if response.status() == StatusCode::BadRequest => Ok(()),
         Ok(Ok(response)) => {
             Err(failed(format!("the metadata service answered {}: not an Azure host", u16::from(response.status()))))
@@ -196,6 +203,8 @@ pub(crate) fn mend(kind: CredentialKind) -> &'static str {
 pub(crate) struct Chain {
     sources: Vec<Source>,
     passed_over: Vec<String>,
+    /// What carries the requests for tokens.
+    transport: Option<Transport>,
     chosen: Mutex<Option<(&'static str, Arc<dyn TokenCredential>)>>,
     /// What gave the last token, and when that ends.
     last: std::sync::Mutex<Option<(&'static str, OffsetDateTime)>>,
@@ -203,16 +212,16 @@ pub(crate) struct Chain {
 
 impl Chain {
     /// Makes the chain of one kind; sends nothing and reads nothing but the environment.
-    pub(crate) fn new(kind: CredentialKind, environment: Environment<'_>) -> Arc<Self> {
+    pub(crate) fn new(kind: CredentialKind, transport: Option<Transport>, environment: Environment<'_>) -> Arc<Self> {
         let (sources, passed_over) = sources(kind, environment);
-        Arc::new(Self { sources, passed_over, chosen: Mutex::new(None), last: std::sync::Mutex::default() })
+        Arc::new(Self { sources, passed_over, transport, chosen: Mutex::new(None), last: std::sync::Mutex::default() })
     }
 
     /// Tries one source after the other. The error names each with its reason.
     async fn choose(&self, scopes: &[&str]) -> Result<(AccessToken, (&'static str, Arc<dyn TokenCredential>))> {
         let mut reasons = self.passed_over.clone();
         for source in &self.sources {
-            match source.open(scopes).await {
+            match source.open(self.transport.as_ref(), scopes).await {
                 Ok((token, credential)) => {
                     tracing::debug!(credential = source.name(), "signed in");
                     return Ok((token, (source.name(), credential)));
@@ -271,8 +280,8 @@ impl TokenCredential for Chain {
 
 #[cfg(test)]
 mod tests {
-    use azure_core::http::AsyncRawResponse;
     use azure_core::http::headers::Headers;
+    use azure_core::http::{AsyncRawResponse, HttpClient};
 
     use super::*;
 
@@ -315,7 +324,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_says_everything_that_was_tried() {
-        let chain = Chain::new(CredentialKind::WorkloadIdentity, &|_| None);
+        let chain = Chain::new(CredentialKind::WorkloadIdentity, None, &|_| None);
         let error = chain.get_token(&["scope"], None).await.expect_err("nothing is set");
         assert_eq!(
             error.to_string(),
@@ -338,15 +347,19 @@ mod tests {
         }
     }
 
+    fn answers(status: Option<StatusCode>) -> Transport {
+        Transport::new(Arc::new(Answers(status)))
+    }
+
     #[tokio::test(start_paused = true)]
     async fn another_clouds_metadata_service_is_not_taken_for_azures() {
-        assert!(probe_host(&Answers(Some(StatusCode::BadRequest))).await.is_ok());
+        assert!(probe_host(&answers(Some(StatusCode::BadRequest))).await.is_ok());
         for (answer, text) in [
             (Some(StatusCode::NotFound), "answered 404"),
             (Some(StatusCode::Unauthorized), "401"),
             (None, "within 1 s"),
         ] {
-            let error = probe_host(&Answers(answer)).await.expect_err("no Azure host");
+            let error = probe_host(&answers(answer)).await.expect_err("no Azure host");
             assert!(error.to_string().contains(text), "{error}");
         }
     }

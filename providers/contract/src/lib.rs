@@ -17,6 +17,7 @@ mod error;
 mod item;
 pub mod limit;
 mod name;
+pub mod network;
 mod provider;
 mod value;
 mod version;
