@@ -30,6 +30,7 @@ pub(super) async fn run(common: &Common, args: &DaemonArgs, stop: Stop, printer:
     let request = session::request(common)?;
     let desired = load(&request).map_err(session::invalid)?;
     session::warn(&desired, printer);
+    warn_of_root();
     let targets: BTreeMap<_, _> =
         desired.targets.iter().map(|(name, target)| (name.clone(), target.config.clone())).collect();
     session::scope(common, &targets)?;
@@ -75,6 +76,17 @@ fn load(request: &desired::Request) -> Result<Desired, Invalid> {
         Ok(Ok(desired)) => Ok(desired.clone()),
         Ok(Err(invalid)) => Err(invalid),
         Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// Tells whoever runs the image as root that they do. It is let go on: where root may write to the state volume it works, and
+/// what it writes there is root's from then on; without capabilities it may not, which is told next.
+fn warn_of_root() {
+    if std::process::id() == 1 && rustix::process::geteuid().is_root() {
+        tracing::warn!(
+            "this container runs as root, which nothing here needs: leave out the user, or set runAsNonRoot; the image's \
+             own user is 65532, and needs a state volume that it may write to"
+        );
     }
 }
 

@@ -190,12 +190,14 @@ class Stage:
 
     def environment(self, host):
         """Returns what a shell on a host has: no credential of any cloud, but on a laptop."""
-        own = {"AWS_SHARED_CREDENTIALS_FILE": str(host / "aws"), "AWS_EC2_METADATA_DISABLED": "true"}
+        own = {"AWS_SHARED_CREDENTIALS_FILE": str(host / "aws")}
         return {
             "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
             "HOME": str(host / "home"),
             "XDG_RUNTIME_DIR": str(host / "run"),
             "LANG": "C.UTF-8",
+            # Nothing but loopback is asked for credentials.
+            "AWS_EC2_METADATA_DISABLED": "true",
             "STAGE_HOST": str(host),
             "STAGE_REPIN": str(self.repin),
             "STAGE_CLOUDS": str(self.folder / "clouds.json"),

@@ -82,7 +82,7 @@ def start():
         if not path.name.startswith("secret_"):
             shutil.copy(path, CREDENTIALS / f"secret_{path.name}")
     environment = os.environ | {"REPIN_FILE": str(HOST / "etc/repin/repin.yaml"), "REPIN_STATE_DIR": str(HOST / "state")}
-    environment |= {"AWS_SHARED_CREDENTIALS_FILE": str(HOST / "aws"), "AWS_EC2_METADATA_DISABLED": "true"}
+    environment |= {"AWS_SHARED_CREDENTIALS_FILE": str(HOST / "aws")}
     environment |= dict(re.findall(r"^(\w+)=(.*)$", (HOST / "etc/default/repin").read_text(encoding="utf-8"), re.M))
     options = environment.pop("REPIN_DAEMON_OPTIONS", "").split()
     notify = HOST / "notify"
