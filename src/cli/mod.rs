@@ -83,7 +83,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             if asks_for_json(&arguments) {
                 print::usage_as_json(&error);
             } else {
-                let _ = error.print();
+                print::usage(&error);
             }
             return Exit::Usage;
         }
@@ -101,6 +101,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             failure.exit
         }
     }
+}
+
+/// Tells whether arguments are understood, the program's name first, and does nothing.
+///
+/// # Errors
+/// Returns what the program would say about them.
+pub fn check(arguments: impl IntoIterator<Item = OsString>) -> Result<(), String> {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    parse(&arguments).map(drop).map_err(|error| error.to_string())
 }
 
 /// Parses the arguments. Returns them as words too, with the message of the environment among them: all that a daemon

@@ -153,6 +153,17 @@ impl Printer {
     }
 }
 
+/// Writes a mistake in the arguments to stderr. It quotes them, and whatever they were put together from.
+pub(super) fn usage(error: &clap::Error) {
+    let text = error.render();
+    let mut stream = AutoStream::auto(io::stderr());
+    let shown = match stream.current_choice() {
+        ColorChoice::Never => text.to_string(),
+        _ => text.ansi().to_string(),
+    };
+    let _ = stream.write_all(printable::screen(&shown).as_bytes());
+}
+
 /// Writes a mistake in the arguments as the error object of every other failure.
 pub(super) fn usage_as_json(error: &clap::Error) {
     let text = error.render().to_string();

@@ -9,6 +9,9 @@ pub use crate::model::problem::{Excerpt, Location, Problem};
 /// The most problems that are told: nobody mends more of them before looking again.
 const SHOWN: usize = 200;
 
+/// The most characters that are said of one: names may be as long as the file.
+const LONGEST: usize = 2000;
+
 /// A file that cannot be used. Holds every problem that was found, in the order of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
@@ -117,6 +120,7 @@ pub(super) fn finish(mut issues: Vec<Issue>, sources: &Sources) -> Vec<Problem> 
 
 fn render(issue: Issue, sources: &Sources) -> Problem {
     let Issue { message, hint, span, target, key, quotable } = issue;
+    let (message, hint) = (cut(message), hint.map(cut));
     let location = span.map(|span| {
         Box::new(Location {
             file: sources.path(span.file).to_owned(),
@@ -125,5 +129,14 @@ fn render(issue: Issue, sources: &Sources) -> Problem {
             excerpt: if quotable { sources.excerpt(span) } else { None },
         })
     });
-    Problem { message, hint, location, target: target.map(String::from), key: key.map(String::from) }
+    Problem { message, hint, location, target: target.map(String::from), key: key.map(|key| cut(key.into())) }
+}
+
+/// Cuts a text that quotes a name of any length.
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
