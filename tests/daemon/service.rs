@@ -138,36 +138,30 @@ async fn the_service_manager_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loop_that_hangs_does_not_feed_the_watchdog() {
     let world = World::new().await;
-    world.write("prompt.md", "one");
-    world.entries("  a: { value_from: { file: prompt.md } }\n");
+    world.entries("  a: { value: one }\n");
     let socket = manager(&world);
     let environment = [("NOTIFY_SOCKET", world.path("notify")), ("WATCHDOG_USEC", "400000".into())];
     let daemon = Running::launch_with(&world, &["--interval", NEVER], &environment);
     daemon.until_said("release 1 is served").await;
     daemon.until("fed", async || heard(&socket).contains("WATCHDOG=1\n")).await;
-    // A file that is never read to its end: the loop waits for it, while the sockets go on answering.
-    let pipe = world.path("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
-    assert!(made.success());
-    std::fs::rename(&pipe, world.path("prompt.md")).expect("renamed");
-    let open = || tokio::net::unix::pipe::OpenOptions::new().open_sender(world.path("prompt.md"));
+    // A file that takes seconds to be read, and is refused in the end: the loop waits for it, while the sockets go on
+    // answering.
+    let entries: String = (0..100_000).map(|n| format!("  k{n:06}: {{ value: v }}\n")).collect();
+    let heavy = world.write("heavy.yaml", &format!("{}entries:\n{entries}", world.head()));
+    std::fs::rename(heavy, world.path("repin.yaml")).expect("renamed");
     let since = std::time::Instant::now();
-    let sender = loop {
-        match open() {
-            Ok(sender) => break sender,
-            // Nobody reads yet.
-            Err(error) => assert!(since.elapsed() < std::time::Duration::from_secs(30), "{error}\n{}", daemon.log()),
+    loop {
+        heard(&socket);
+        tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+        if !heard(&socket).contains("WATCHDOG=1\n") {
+            break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    };
-    heard(&socket);
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
-    assert!(!heard(&socket).contains("WATCHDOG=1\n"), "seven beats long");
+        assert!(since.elapsed() < std::time::Duration::from_secs(30), "never six beats long\n{}", daemon.log());
+    }
     assert!(daemon.ask("/live").await.contains("200 OK"), "it answers, and will say no after half a minute");
-    // What it reads next is a file again.
-    let file = world.write("file", "two");
-    std::fs::rename(file, world.path("prompt.md")).expect("renamed");
-    drop(sender);
+    // What it reads next is a good file again.
+    let file = world.write("file", &format!("{}entries:\n  a: {{ value: two }}\n", world.head()));
+    std::fs::rename(file, world.path("repin.yaml")).expect("renamed");
     daemon.until_said("release 2 is served").await;
     daemon.until("fed", async || heard(&socket).contains("WATCHDOG=1\n")).await;
 }

@@ -46,8 +46,10 @@ impl Wire {
             let (head, body) = part.split_once('\n').unwrap_or((part, ""));
             let mut fields = head.trim().split('&');
             let status = fields.next().and_then(|status| status.parse().ok()).unwrap_or(200);
-            let headers = fields.filter_map(|field| field.split_once('='));
-            let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+            let is_token =
+                |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            let headers = fields.filter_map(|field| field.split_once('=')).filter(|(name, _)| is_token(name));
+            let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
             Answer { status: status % 1000, headers, body: body.to_owned() }
         };
         Self(Arc::new(Mutex::new((text.split(SEPARATOR).take(12).map(answer).collect(), 0))))
