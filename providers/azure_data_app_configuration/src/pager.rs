@@ -1,5 +1,6 @@
 //! Lists that go on over several pages.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -32,22 +33,23 @@ impl<T: Send + 'static> Pager<T> {
     where
         F: Fn(Option<NextLink>) -> BoxFuture<'static, Result<Page<T>>> + Send + Sync + 'static,
     {
-        let pages = stream::try_unfold((fetch, Position::Start), |(fetch, position)| async move {
+        let start = (fetch, Position::Start, HashSet::new());
+        let pages = stream::try_unfold(start, |(fetch, position, mut followed)| async move {
             let link = match position {
                 Position::Start => None,
                 Position::At(link) => Some(link),
                 Position::End => return Ok(None),
             };
-            let page = fetch(link.clone()).await?;
+            let page = fetch(link).await?;
             let position = match &page.next {
                 None => Position::End,
-                // A link to the page that it is on would be followed for ever.
-                Some(next) if Some(next) == link.as_ref() => {
-                    return Err(Error::unexpected("GET", "a page links to itself as the next page"));
+                // It would lead round for ever.
+                Some(next) if !followed.insert(next.clone()) => {
+                    return Err(Error::unexpected("GET", "a page links to one that was read already as the next page"));
                 }
                 Some(next) => Position::At(next.clone()),
             };
-            Ok(Some((page, (fetch, position))))
+            Ok(Some((page, (fetch, position, followed))))
         });
         Self { pages: PageStream(pages.boxed()), items: Vec::new().into_iter() }
     }

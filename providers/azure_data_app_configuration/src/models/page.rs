@@ -89,7 +89,7 @@ pub struct PageHead {
 /// The body of a page.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ListBody<T> {
-    #[serde(default = "Vec::new")]
+    /// The service sends it with an empty list too: what has none is no list, and must not look like an empty one.
     pub(crate) items: Vec<T>,
     #[serde(default)]
     pub(crate) etag: Option<String>,

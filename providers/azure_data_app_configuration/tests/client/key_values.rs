@@ -289,3 +289,22 @@ fn plain_http_is_for_loopback() {
     assert_eq!(client("http://store.example", false).unwrap_err().kind(), ErrorKind::InvalidInput);
     assert!(!format!("{:?}", client("https://store.azconfig.io", false).unwrap()).contains("id-0"));
 }
+
+#[tokio::test]
+async fn a_list_without_items_is_no_empty_list() {
+    let mock = Mock::new([Reply::json("{}"), Reply::json(r#"{"items":[]}"#)]);
+    let client = mock.client();
+    let list = || client.list_key_values(&KeyValueSelector::default(), None).unwrap();
+    assert_eq!(list().collect_all().await.unwrap_err().kind(), ErrorKind::UnexpectedResponse);
+    assert_eq!(list().collect_all().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn pages_that_lead_round_end_with_an_error() {
+    let page = |next: &str| {
+        Reply::json(&format!(r#"{{"items":[{ITEM}],"@nextLink":"/kv?api-version=2024-09-01&after={next}"}}"#))
+    };
+    let mock = Mock::new([page("a"), page("b"), page("a")]);
+    let list = mock.client().list_key_values(&KeyValueSelector::default(), None).unwrap();
+    assert_eq!(list.collect_all().await.unwrap_err().kind(), ErrorKind::UnexpectedResponse);
+}
