@@ -24,6 +24,9 @@ use crate::model::printable;
 const OURS: [&str; 5] =
     ["repin", "repin_aws_ssm", "repin_azure_app_configuration", "repin_emulator", "azure_data_app_configuration"];
 
+/// Says at each attempt why a certificate is not believed, which the error of the request says too.
+const TWICE: &str = "rustls_platform_verifier";
+
 /// What the daemon says of itself: a line where something happens, and none where nothing does.
 const DAEMON: &str = "repin::daemon";
 
@@ -36,7 +39,8 @@ pub(super) fn init(common: &Common, daemon: bool) {
         _ => Level::TRACE,
     };
     let others = LevelFilter::from_level(level.min(Level::INFO));
-    let filter = Targets::new().with_default(others).with_targets(OURS.map(|target| (target, level)));
+    let filter = Targets::new().with_default(others).with_target(TWICE, LevelFilter::OFF);
+    let filter = filter.with_targets(OURS.map(|target| (target, level)));
     let filter = if daemon { filter.with_target(DAEMON, level.max(Level::INFO)) } else { filter };
     let registry = tracing_subscriber::registry();
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr);

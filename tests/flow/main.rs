@@ -6,6 +6,5 @@ mod crash;
 mod drift;
 mod refusals;
 mod rivals;
-mod secrets;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,6 +1,8 @@
 //! What the tests share: an emulator of both clouds, files, and the program as a child process.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod disguise;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;

@@ -1,0 +1,7 @@
+//! Whom the program speaks to, whom it believes, and how much it hears.
+
+mod hostile;
+mod proxy;
+#[path = "../support/mod.rs"]
+mod support;
+mod trust;
