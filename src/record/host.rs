@@ -29,7 +29,7 @@ use crate::model::release::{Runner, TargetId};
 /// How many files are remembered that were about to be the newest.
 const FILES_REMEMBERED: usize = 16;
 
-/// A keyed hash of a secret, good only on the host that made it.
+/// A keyed hash of a secret, good only on the host that made it, after the name of that host's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
@@ -109,16 +109,37 @@ impl HostMemory {
 
     /// Returns a secret's fingerprint.
     pub fn fingerprint(&self, secret: &Secret) -> Fingerprint {
+        Fingerprint(format!("{}.{}", self.key_name(), hex::encode(self.keyed(secret.expose().as_bytes()))))
+    }
+
+    /// Names the key, so that a fingerprint which another one made is known to tell nothing.
+    fn key_name(&self) -> String {
+        hex::encode(&self.keyed(b"the name of this key")[..4])
+    }
+
+    fn keyed(&self, bytes: &[u8]) -> Vec<u8> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("any length is a key");
-        mac.update(secret.expose().as_bytes());
-        Fingerprint(hex::encode(mac.finalize().into_bytes()))
+        mac.update(bytes);
+        mac.finalize().into_bytes().to_vec()
     }
 
     /// Returns what is remembered of a target; nothing where that cannot be read.
     pub fn target(&self, id: &TargetId) -> TargetMemory {
         let known = self.read(&format!("{id}.json")).and_then(|text| serde_json::from_str(&text).ok());
+        let known = known.map(|known| self.comparable(known));
         let last_pass = self.read(&format!("{id}.pass")).and_then(|text| text.trim().parse().ok());
         known.map_or_else(TargetMemory::default, |known| TargetMemory { last_pass, ..known })
+    }
+
+    /// Leaves out what was learnt of secrets under a key that is lost: compared with it, each would be another secret.
+    fn comparable(&self, mut known: TargetMemory) -> TargetMemory {
+        let name = format!("{}.", self.key_name());
+        let is_ours = |secret: &KnownSecret| secret.fingerprint.0.starts_with(&name);
+        known.secrets.retain(|_, secret| is_ours(secret));
+        for held in known.held.values_mut() {
+            held.retain(is_ours);
+        }
+        known
     }
 
     /// Returns what is remembered of a target's ledger alone; nothing where that cannot be read.
@@ -312,6 +333,25 @@ mod tests {
         assert_eq!(first.fingerprint(&secret), again.fingerprint(&secret));
         assert_ne!(first.fingerprint(&secret), first.fingerprint(&Secret::new("other".into())));
         assert_ne!(first.fingerprint(&secret), HostMemory::forgetful().fingerprint(&secret));
+    }
+
+    /// A host that lost its key alone reads its secrets again: none of them is taken for another one and put once more.
+    #[test]
+    fn a_lost_key_takes_what_it_made_with_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let memory = HostMemory::open(dir.path(), &owner());
+        let id = TargetId::of(&repin_provider::Place::parse("p").expect("valid"));
+        let fingerprint = memory.fingerprint(&Secret::new("s3cret".into()));
+        let secret = KnownSecret { version: Version::new("1", None), fingerprint };
+        let mut known = TargetMemory::default();
+        let key = Key::parse("k").expect("valid");
+        known.secrets.insert(key.clone(), secret.clone());
+        known.held.insert(key.clone(), vec![secret]);
+        memory.remember_target(&id, &known);
+        assert_eq!(HostMemory::open(dir.path(), &owner()).target(&id), known);
+        std::fs::write(dir.path().join("a").join("host.key"), "cut off").expect("written");
+        let later = HostMemory::open(dir.path(), &owner()).target(&id);
+        assert!(later.secrets.is_empty() && later.held[&key].is_empty(), "{later:?}");
     }
 
     #[test]
