@@ -1,5 +1,6 @@
 //! One pass: observe, plan, check, execute, record, remember.
 
+mod broken;
 mod fold;
 pub mod wish;
 
@@ -13,6 +14,7 @@ use repin_provider::limit::urgently;
 use repin_provider::{ErrorKind, Provider, RequestCounts, TargetName, Value};
 use tokio::sync::watch;
 
+use self::broken::Broken;
 use crate::execute::{self, Executed, NotExecuted};
 use crate::model::desired::Desired;
 use crate::model::observed::{FileStanding, Observed};
@@ -167,6 +169,15 @@ pub async fn plan_only(pass: &Pass<'_>) -> Result<(Plan, Observed), PassError> {
     Ok((plan, observed))
 }
 
+/// What the rounds of a pass did before the one that runs.
+#[derive(Default)]
+struct Earlier {
+    /// The plan of the last of them, and what came of all.
+    executed: Option<(Plan, Executed)>,
+    recorded: BTreeSet<TargetName>,
+    release: Option<u64>,
+}
+
 /// Makes the stores equal to the file.
 ///
 /// # Errors
@@ -174,11 +185,28 @@ pub async fn plan_only(pass: &Pass<'_>) -> Result<(Plan, Observed), PassError> {
 #[tracing::instrument(level = "debug", name = "pass", skip_all, fields(owner = %pass.desired.name, kind = pass.kind()))]
 pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
     let before = requests(pass.providers);
+    let mut earlier = Earlier::default();
+    let error = match go_round(pass, &before, &mut earlier).await {
+        Ok(outcome) => return Ok(outcome),
+        Err(error) => error,
+    };
+    let (Some((plan, mut executed)), Some(any)) = (earlier.executed, pass.providers.keys().next()) else {
+        return Err(error);
+    };
+    // An error would say that nothing was done.
+    Broken::of(error, any).end(&mut executed);
+    let outcome = outcome(pass, plan, executed, &before);
+    Ok(Outcome { release: earlier.release, recorded: earlier.recorded, ..outcome })
+}
+
+/// Looks, plans and carries out, as often as there is more to do once something is done.
+async fn go_round(
+    pass: &Pass<'_>,
+    before: &BTreeMap<TargetName, RequestCounts>,
+    earlier: &mut Earlier,
+) -> Result<Outcome, PassError> {
     let mut wait = FIRST_WAIT;
     let mut attempt = 0;
-    let mut earlier: Option<Executed> = None;
-    let mut recorded = BTreeSet::new();
-    let mut finished = None;
     let mut rounds = 0;
     loop {
         attempt += 1;
@@ -190,9 +218,10 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
             refuse_stale(pass, &plan, &observed)?;
             if plan.is_stalled(&pass.limits) {
                 remember(pass, memories, &[], &plan);
-                let untried = execute::untried(&plan).after(earlier);
-                let outcome = outcome(pass, plan, untried, &before);
-                return Ok(Outcome { release: finished, recorded, stalled: true, ..outcome });
+                let Earlier { executed, recorded, release } = std::mem::take(earlier);
+                let untried = execute::untried(&plan).after(executed.map(|(_, executed)| executed));
+                let outcome = outcome(pass, plan, untried, before);
+                return Ok(Outcome { release, recorded, stalled: true, ..outcome });
             }
         }
         let raced = match blocked {
@@ -201,7 +230,7 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
             Some(_) => return Err(PassError::Blocked(Box::new(plan))),
             None => match carry_out(pass, &plan, &observed).await {
                 Ok(mut executed) => {
-                    recorded.append(&mut executed.recorded());
+                    earlier.recorded.append(&mut executed.recorded());
                     let mut memories = memories;
                     for (name, documents) in std::mem::take(&mut executed.documents) {
                         memories.entry(name).or_default().ledger.learn(documents);
@@ -210,14 +239,18 @@ pub async fn reconcile(pass: &Pass<'_>) -> Result<Outcome, PassError> {
                     fold_old(pass, &mut memories, &executed).await;
                     remember(pass, memories, &executed.steps, &plan);
                     rounds += 1;
-                    if plan.then_more && executed.is_whole() && rounds < ROUNDS {
+                    let more = plan.then_more && executed.is_whole() && rounds < ROUNDS;
+                    let executed = executed.after(earlier.executed.take().map(|(_, executed)| executed));
+                    if more {
                         // What an operator wished is done; now to what the file asks.
-                        finished = plan.release.map(|release| release.number).or(finished);
-                        earlier = Some(executed.after(earlier));
+                        let number = plan.release.as_ref().map(|release| release.number);
+                        earlier.release = number.or(earlier.release);
+                        earlier.executed = Some((plan, executed));
                         continue;
                     }
-                    let outcome = outcome(pass, plan, executed.after(earlier), &before);
-                    return Ok(Outcome { release: outcome.release.or(finished), recorded, ..outcome });
+                    let Earlier { recorded, release, .. } = std::mem::take(earlier);
+                    let outcome = outcome(pass, plan, executed, before);
+                    return Ok(Outcome { release: outcome.release.or(release), recorded, ..outcome });
                 }
                 Err(NotExecuted::Raced(target)) => Some(target),
             },

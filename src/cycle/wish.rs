@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use repin_provider::limit::urgently;
-use repin_provider::{ErrorKind, Key, Owner, Provider, RequestCounts, TargetName, Version};
+use repin_provider::{Error, ErrorKind, Key, Owner, Provider, RequestCounts, TargetName, Version};
 use tokio::sync::watch;
 
+use super::broken::Broken;
 use super::{ANEW, FIRST_WAIT, Host, LONGEST_WAIT, PassError, blocked, pause, requests, sent};
 use crate::execute::{self, Executed, NotExecuted};
 use crate::model::desired::Desired;
@@ -190,7 +191,10 @@ async fn plan(pass: &WishPass<'_>, ask: &Ask, look: Look) -> Result<WishPlan, Wi
     let plan = match ask {
         Ask::Order { order, .. } => {
             let plan = orders::plan(order, pass.message, pass.desired, &observed);
-            refuse_empty_order(order, &plan, &observed, pass.desired)?;
+            if let Err(refusal) = refuse_empty_order(order, &plan, &observed, pass.desired) {
+                // What is asked for may be known where nobody could look.
+                return Err(if failures.is_empty() { refusal } else { PassError::Unfit(failures).into() });
+            }
             plan
         }
         Ask::Rollback { .. } | Ask::Pin { .. } => {
@@ -244,13 +248,49 @@ pub async fn carry_out(pass: &WishPass<'_>, ask: &Ask) -> Result<Outcome, WishEr
 
 async fn carry_out_now(pass: &WishPass<'_>, ask: &Ask) -> Result<Outcome, WishError> {
     let before = requests(pass.providers);
+    let mut earlier = None;
+    let error = match attempt(pass, ask, &before, &mut earlier).await {
+        Ok(outcome) => return Ok(outcome),
+        Err(error) => error,
+    };
+    let (Some(Finished { plan, mut executed, recorded }), Some(any)) = (earlier, pass.providers.keys().next()) else {
+        return Err(error);
+    };
+    // An error would say that nothing was done.
+    let broken = match error {
+        WishError::Pass(error) => Broken::of(error, any),
+        WishError::Refused { kind, message, hint } => {
+            let kind = match kind {
+                Refusal::NotFound => ErrorKind::NotFound,
+                Refusal::Foreign => ErrorKind::Conflict,
+            };
+            Broken::one(any, Error::new(kind, "plan", message).with_hint(hint))
+        }
+    };
+    broken.end(&mut executed);
+    Ok(Outcome { recorded, ..outcome(pass, plan, executed, &before) })
+}
+
+/// What was left of an earlier wish, carried out.
+struct Finished {
+    plan: Plan,
+    executed: Executed,
+    recorded: BTreeSet<TargetName>,
+}
+
+/// Carries out what is asked for, after what was asked for earlier and is not finished.
+async fn attempt(
+    pass: &WishPass<'_>,
+    ask: &Ask,
+    before: &BTreeMap<TargetName, RequestCounts>,
+    earlier: &mut Option<Finished>,
+) -> Result<Outcome, WishError> {
     let mut wait = FIRST_WAIT;
-    let mut earlier: Option<Executed> = None;
     for attempt in 1.. {
         let look = look(pass).await?;
         if attempt == 1 && look.unfinished && !ask.supersedes() {
             // What somebody wished before comes before it. What cannot be finished stays for a pass to tell.
-            earlier = finish(pass).await.map(|(_, executed)| executed);
+            *earlier = finish(pass).await;
             if earlier.is_some() {
                 continue;
             }
@@ -261,15 +301,18 @@ async fn carry_out_now(pass: &WishPass<'_>, ask: &Ask) -> Result<Outcome, WishEr
             Some(_) => return Err(PassError::Blocked(Box::new(plan)).into()),
             None => match execute(pass, &plan, &observed).await {
                 Ok(mut executed) => {
-                    let recorded = executed.recorded();
+                    let mut recorded = executed.recorded();
                     remember(pass, &mut memories, &mut executed, &observed);
                     let (plan, mut executed) = insist(pass, plan, executed).await;
                     if let Ask::Order { order, purge: true } = ask {
                         executed.failures.extend(purge(pass, order, &observed).await);
                     }
-                    executed = executed.after(earlier);
+                    if let Some(mut finished) = earlier.take() {
+                        recorded.append(&mut finished.recorded);
+                        executed = executed.after(Some(finished.executed));
+                    }
                     executed.failures.extend(unreached);
-                    return Ok(Outcome { recorded, ..outcome(pass, plan, executed, &before) });
+                    return Ok(Outcome { recorded, ..outcome(pass, plan, executed, before) });
                 }
                 Err(NotExecuted::Raced(target)) => Some(target),
             },
@@ -298,7 +341,7 @@ async fn insist(pass: &WishPass<'_>, plan: Plan, executed: Executed) -> (Plan, E
         return (plan, executed);
     }
     match finish(pass).await {
-        Some((plan, again)) => {
+        Some(Finished { plan, executed: again, .. }) => {
             let redone: BTreeSet<_> = again.steps.iter().map(|step| (step.target.clone(), step.key.clone())).collect();
             let mut earlier = executed;
             earlier.steps.retain(|step| !redone.contains(&(step.target.clone(), step.key.clone())));
@@ -309,7 +352,7 @@ async fn insist(pass: &WishPass<'_>, plan: Plan, executed: Executed) -> (Plan, E
 }
 
 /// Looks at what an unfinished wish needs, and carries out the rest of it.
-async fn finish(pass: &WishPass<'_>) -> Option<(Plan, Executed)> {
+async fn finish(pass: &WishPass<'_>) -> Option<Finished> {
     // A target may have to hear of it from the ledger of another.
     let all =
         pass.providers.iter().chain(pass.others).map(|(name, provider)| (name.clone(), provider.clone())).collect();
@@ -319,8 +362,9 @@ async fn finish(pass: &WishPass<'_>) -> Option<(Plan, Executed)> {
     let mut plan = restore::unfinished(&observed, pass.desired).filter(|plan| plan.blocks.is_empty())?;
     plan.targets.retain(|name, _| pass.providers.contains_key(name));
     let mut executed = execute(pass, &plan, &observed).await.ok()?;
+    let recorded = executed.recorded();
     remember(pass, &mut memories, &mut executed, &observed);
-    Some((plan, executed))
+    Some(Finished { plan, executed, recorded })
 }
 
 /// Returns the targets that could not be reached and that this is meant for. Where none could be, nothing can be done;
