@@ -39,7 +39,7 @@ fn every_seed_cut_anywhere_is_taken_in() {
     for (name, target) in ALL {
         for file in files("corpus", name) {
             let bytes = std::fs::read(&file).unwrap();
-            for cut in (0..bytes.len()).step_by((bytes.len() / 40).max(1)) {
+            for cut in (0..bytes.len()).step_by((bytes.len() / 8).max(1)) {
                 target(&bytes[..cut]);
                 target(&bytes[cut..]);
             }
