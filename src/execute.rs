@@ -103,6 +103,8 @@ struct Work<'a> {
     documents: BTreeMap<DocumentName, Document>,
     /// Versions that were put and that readers do not meet yet.
     prepared: BTreeMap<Key, Version>,
+    /// Versions of somebody else's that lie below those.
+    buried: BTreeMap<Key, Version>,
     /// The frozen set to serve.
     frozen: Option<String>,
     /// The frozen set that is served since.
@@ -254,6 +256,7 @@ fn works<'a>(context: &Context<'a>, plan: &'a Plan, observed: &'a Observed) -> V
                 claimed: None,
                 documents: BTreeMap::new(),
                 prepared: BTreeMap::new(),
+                buried: BTreeMap::new(),
                 frozen: None,
                 served_set: None,
                 lease: Lease::new(),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
 use futures::future::join_all;
-use repin_provider::{Action, Content, Error, ErrorKind, Frozen, Item, Key, Put, Serving, Version, Write};
+use repin_provider::{Action, Applied, Content, Error, ErrorKind, Frozen, Item, Key, Put, Serving, Write};
 use tokio::time::Instant;
 
 use super::serve::told;
@@ -76,7 +76,9 @@ async fn prepare_one(
 /// Puts the versions that labels are moved to later.
 async fn put_unseen(context: &Context<'_>, work: &mut Work<'_>, deadline: Instant) -> Result<(), Unprepared> {
     let puts = work.plan.steps.iter().filter_map(|step| Some((step.key.clone(), put_of(step)?))).collect();
-    work.prepared = put_all(context, work, puts, deadline).await?;
+    let made = put_all(context, work, puts, deadline).await?;
+    work.buried = made.iter().filter_map(|(key, applied)| Some((key.clone(), applied.buried.clone()?))).collect();
+    work.prepared = made.into_iter().filter_map(|(key, applied)| Some((key, applied.version?))).collect();
     Ok(())
 }
 
@@ -90,7 +92,7 @@ async fn put_all(
     work: &Work<'_>,
     writes: Vec<(Key, Action)>,
     deadline: Instant,
-) -> Result<BTreeMap<Key, Version>, Unprepared> {
+) -> Result<BTreeMap<Key, Applied>, Unprepared> {
     let parallel = work.provider.capabilities().parallel_writes.max(1);
     let runs = writes.into_iter().map(async |(key, action)| {
         let write = Write { key, action };
@@ -100,7 +102,7 @@ async fn put_all(
     let (mut made, mut failed) = (BTreeMap::new(), Vec::new());
     for (key, done) in futures::stream::iter(runs).buffered(parallel).collect::<Vec<_>>().await {
         match done {
-            Ok(applied) => made.extend(applied.version.map(|version| (key, version))),
+            Ok(applied) => drop(made.insert(key, applied)),
             Err(why) => {
                 let interrupted = || Error::new(ErrorKind::Unreachable, "prepare", "it was interrupted");
                 failed.push((key.clone(), told(why).1.unwrap_or_else(interrupted)));

@@ -66,7 +66,7 @@ async fn run_step(context: &Context<'_>, work: &Work<'_>, step: &Step, deadline:
             tracing::info!(target_name = %work.name, key = %step.key, action = ?step.action, "served");
             done.result = StepResult::Applied;
             done.to = applied.version;
-            done.buried = applied.buried;
+            done.buried = applied.buried.or_else(|| work.buried.get(&step.key).cloned());
         }
         Err(why) => (done.result, done.error) = told(why),
     }

@@ -183,14 +183,7 @@ fn troubles_of(step: &StepOutcome) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(buried) = &step.buried {
         let ours = step.to.as_ref().map_or("?".to_owned(), short);
-        notes.push(styled(
-            BAD,
-            &format!(
-                "{}: somebody else wrote version {} just before ours, {ours}; theirs is still in the store's history",
-                step.target,
-                short(buried)
-            ),
-        ));
+        notes.extend(collision(step, &short(buried), &ours));
     }
     if let Some(error) = &step.error {
         let shown = Trouble::of_error(error);
@@ -198,6 +191,20 @@ fn troubles_of(step: &StepOutcome) -> Vec<String> {
         notes.extend(shown.hint.map(|hint| format!("{}: {hint}", step.target)));
     }
     notes
+}
+
+/// Says whom a write met in a store that cannot make it conditional, and how to serve theirs after all.
+fn collision(step: &StepOutcome, theirs: &str, ours: &str) -> Vec<String> {
+    let (target, key) = (&step.target, &step.key);
+    let number = |text: &str| text.parse::<u64>().ok();
+    if number(theirs) >= number(ours) {
+        let what = format!("{target}: somebody else deleted it after version {theirs}; ours made it anew as {ours}");
+        return vec![styled(BAD, &what)];
+    }
+    let what = format!(
+        "{target}: somebody else wrote version {theirs} just before ours, {ours}; theirs is still in the store's history"
+    );
+    vec![styled(BAD, &what), format!("{target}: repin pin {key} --target {target} --version {theirs} serves theirs")]
 }
 
 /// Lists releases, newest first.

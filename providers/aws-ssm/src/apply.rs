@@ -8,7 +8,7 @@
 use aws_sdk_ssm::operation::put_parameter::PutParameterOutput;
 use aws_sdk_ssm::types::ParameterTier;
 use repin_provider::{
-    Action, Applied, Content, Error, ErrorKind, Key, Observe, Put, Result, Seen, Tier, Version, View, Write,
+    Action, Applied, Content, Error, ErrorKind, Key, Observe, Outcome, Put, Result, Seen, Tier, Version, View, Write,
 };
 
 use crate::Ssm;
@@ -143,6 +143,7 @@ impl Ssm {
             .send()
             .await
             .map_err(|error| call.failed(error))?;
+        check_version(&call, answer.version)?;
         let advanced = answer.tier == Some(ParameterTier::Advanced);
         self.memory.put(name, answer.version, secret, advanced.then_some(Tier::Advanced));
         Ok(answer)
@@ -174,11 +175,24 @@ impl Ssm {
     }
 }
 
+/// Insists on a version in the answer to a put: one without says nothing about what became of it.
+pub(crate) fn check_version(call: &Call<'_>, version: i64) -> Result<()> {
+    if version > 0 {
+        return Ok(());
+    }
+    Err(call.error(ErrorKind::Unexpected, "the answer has no version").with_outcome(Outcome::Unknown))
+}
+
 /// Returns the version of somebody else that a put covered: it got `got`, where `expected` plus one was due.
 ///
-/// A number below the expected one means that the parameter was deleted and created again in between.
+/// A number that is not above the expected one means that the parameter was deleted in between, and what was expected
+/// with it: that is the version to name where nobody has written since.
 fn buried(expected: i64, got: i64) -> Option<i64> {
-    (got != expected + 1 && got > 1).then(|| got - 1)
+    match got {
+        got if got == expected + 1 => None,
+        1 => Some(expected),
+        got => Some(got - 1),
+    }
 }
 
 /// Tells the store's refusal to go from Advanced back to Standard from its other refusals.
@@ -199,7 +213,7 @@ mod tests {
         assert_eq!(buried(7, 9), Some(8));
         assert_eq!(buried(7, 12), Some(11));
         assert_eq!(buried(7, 3), Some(2), "re-created in between, and written since");
-        assert_eq!(buried(7, 1), None, "deleted in between: nothing there to bury");
+        assert_eq!(buried(7, 1), Some(7), "deleted in between, with what was expected");
     }
 
     #[test]

@@ -82,7 +82,8 @@ pub struct Write {
 pub struct Applied {
     /// The version that the store holds now; `None` after a delete.
     pub version: Option<Version>,
-    /// A version that somebody else wrote in between and that ours now covers. It is still in the store's history.
+    /// A version that somebody else wrote in between and that ours now covers. It is still in the store's history. Where
+    /// it is not below ours, somebody deleted the item in between, and the history with it.
     pub buried: Option<Version>,
 }
 
