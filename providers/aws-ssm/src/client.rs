@@ -219,7 +219,9 @@ impl Client {
                 .send()
                 .await
                 .map_err(|error| call.failed(error))?;
-            found.extend(page.parameters.unwrap_or_default());
+            // The service sends it with an empty page too: what has none must not look like one.
+            let lacking = || call.error(ErrorKind::Unexpected, "the answer has no list of parameters");
+            found.extend(page.parameters.ok_or_else(lacking)?);
             if !pages.turn(page.next_token).map_err(|text| call.error(ErrorKind::Unexpected, text))? {
                 return Ok(found);
             }

@@ -9,11 +9,12 @@ use repin_provider::{
     WriteDocument,
 };
 
+use crate::apply::check_version;
 use crate::connect::{MAX_DOCUMENT, Ssm};
 use crate::convert::{self, BATCH, Pick};
 use crate::count::StoreClock;
 use crate::error::Call;
-use crate::observe::{Answer, Picks};
+use crate::observe::{Answer, Picks, UNNAMED};
 use crate::pace::Category;
 
 /// What a document holds.
@@ -41,7 +42,11 @@ impl Ssm {
         let paths: Picks = names.iter().map(|name| (self.document_path(name), Pick::Newest)).collect();
         let mut answer = Answer::default();
         self.ask(&mut answer, &paths, clock).await?;
-        Ok(answer.found)
+        match paths.keys().find(|path| !answer.is_about(path)) {
+            // A ledger that only looks empty would be begun anew.
+            Some(path) => Err(self.client.call("GetParameters", None, path).error(ErrorKind::Unexpected, UNNAMED)),
+            None => Ok(answer.found),
+        }
     }
 
     async fn all_documents(&self, clock: &StoreClock) -> Result<HashMap<String, Item>> {
@@ -98,7 +103,8 @@ impl Ssm {
 
     async fn read_secrets_together(&self, paths: &[String]) -> Result<HashMap<String, (Version, Secret)>> {
         let clock = StoreClock::default();
-        let (parameters, _) = self.client.get_parameters(paths.to_vec(), true, None, &clock).await?;
+        let (parameters, missing) = self.client.get_parameters(paths.to_vec(), true, None, &clock).await?;
+        self.check_named(paths.len(), parameters.len() + missing.len())?;
         let understand = |parameter| {
             let (path, read) = self.understand("GetParameters", parameter, convert::read_value)?;
             Ok((path, (read.version, read.value)))
@@ -165,6 +171,7 @@ impl Ssm {
             .send()
             .await
             .map_err(|error| call.failed(error))?;
+        check_version(&call, answer.version)?;
         self.memory.put(&path, answer.version, secret, None);
         Ok(answer.version)
     }

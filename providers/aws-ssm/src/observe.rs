@@ -13,6 +13,9 @@ use crate::count::StoreClock;
 /// Reads under way at once. More would only queue at the quota.
 const PARALLEL: usize = 4;
 
+/// What is wrong about an answer that leaves out what was asked for.
+pub(crate) const UNNAMED: &str = "the store named it neither as found nor as missing";
+
 /// What to ask for: full names, and which version of each.
 pub(crate) type Picks = BTreeMap<String, Pick>;
 
@@ -27,6 +30,11 @@ pub(crate) struct Answer {
 impl Answer {
     fn version(&self, name: &str) -> Option<&Version> {
         self.found.get(name).map(|item| &item.version)
+    }
+
+    /// Tells whether the store said anything of a name.
+    pub(crate) fn is_about(&self, name: &str) -> bool {
+        self.found.contains_key(name) || self.missing.contains(name)
     }
 
     fn forget(&mut self, names: &[&String]) {
@@ -192,7 +200,8 @@ impl Ssm {
             [only] => Some(&only.key),
             _ => None,
         };
-        let (parameters, _) = self.client.get_parameters(names, true, key, &StoreClock::default()).await?;
+        let (parameters, missing) = self.client.get_parameters(names, true, key, &StoreClock::default()).await?;
+        self.check_named(call.len(), parameters.len() + missing.len())?;
         let asked: HashMap<&str, &Pick> =
             call.iter().map(|selector| (selector.name.as_str(), &selector.pick)).collect();
         let mut values = HashMap::new();
@@ -204,6 +213,15 @@ impl Ssm {
             }
         }
         Ok(values)
+    }
+
+    /// Insists that an answer is about everything that was asked for: what is left out is not missing for that.
+    pub(crate) fn check_named(&self, asked: usize, named: usize) -> Result<()> {
+        if named >= asked {
+            return Ok(());
+        }
+        let message = format!("the store was asked for {asked} names and answered {named}, as found or as missing");
+        Err(self.client.call("GetParameters", None, "").error(ErrorKind::Unexpected, message))
     }
 
     /// Converts what the store answered, or says that it makes no sense.
@@ -231,6 +249,6 @@ fn seen(answer: &mut Answer, name: &str) -> Seen {
     match answer.found.remove(name) {
         Some(item) => Seen::Present(item),
         None if answer.missing.contains(name) => Seen::Absent,
-        None => Seen::Unreadable("the store named it neither as found nor as missing".to_owned()),
+        None => Seen::Unreadable(UNNAMED.to_owned()),
     }
 }
