@@ -25,6 +25,11 @@ fn assert_plain(what: &str, text: &str, styles: bool) {
             styles && c == '\u{1b}' && ours.iter().any(|style| text[at + 1..].starts_with(&format!("[{style}")));
         assert!(is_style, "{what}: {c:?} in {text:?}");
     }
+}
+
+/// Asserts that no line begins as one of ours does and is not.
+#[track_caller]
+fn assert_no_forged_line(what: &str, text: &str) {
     let forged = text.lines().find(|line| line.starts_with("error: forged"));
     assert_eq!(forged, None, "{what}: {text}");
 }
@@ -35,6 +40,11 @@ async fn shown(world: &World, args: &[&str]) -> Ran {
         let ran = world.run(&[args, &["--color", color]].concat()).await;
         assert_plain(&what, &ran.stdout, color == "always");
         assert_plain(&what, &ran.stderr, color == "always");
+        // A value is shown with its lines, below its name; wrong arguments are quoted to who wrote them.
+        if args[0] != "get" && ran.code != 64 {
+            assert_no_forged_line(&what, &ran.stdout);
+            assert_no_forged_line(&what, &ran.stderr);
+        }
     }
     let ran = world.run(&[args, &["-o", "json"]].concat()).await;
     assert_plain(&what, &ran.stdout, false);
@@ -137,6 +147,7 @@ async fn logs_of_every_form_stay_lines() {
             // The log has styles of its own: dimmed, italic, and the colours of its levels.
             let text = repin_without_styles(&ran.stderr);
             assert_plain(format, &text, false);
+            assert_no_forged_line(format, &text);
             assert_plain(format, &ran.stdout, color == "always");
         }
     }
