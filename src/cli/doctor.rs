@@ -1,12 +1,13 @@
 //! `repin doctor`: what keeps the file from working here, each with its mend.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::future::join_all;
 use repin_emulator::Emulator;
 use repin_provider::limit::Share;
-use repin_provider::{Error, Key, Owner, TargetName, Value};
+use repin_provider::{Error, Key, Owner, TargetName, Value, network};
 
 use super::args::{Common, DoctorArgs};
 use super::print::Printer;
@@ -33,6 +34,8 @@ pub(super) async fn run(common: &Common, args: &DoctorArgs, printer: &Printer) -
         Err(failure) if failure.exit == Exit::Usage => return Err(failure),
         Err(failure) => {
             let mend = "Mend it: repin validate shows all that is wrong with it.";
+            // What is wrong with the whole says more than what it lacks.
+            let failure = session::load(common).err().unwrap_or(failure);
             note(&mut sheet, "file", &failure, mend);
             sheet.skip("targets", "not looked at: the file does not say them");
             return Ok(tell(None, &sheet.finish(), printer));
@@ -47,7 +50,7 @@ pub(super) async fn run(common: &Common, args: &DoctorArgs, printer: &Printer) -
     let mut findings = sheet.finish();
 
     let emulator = session::start_emulator(common, &identity.targets, printer).await?;
-    let room = Room { name: &identity.name, mode: args.mode.into(), emulator, trust: Trust::load() };
+    let room = Room { name: &identity.name, mode: args.mode.into(), emulator };
     let looks = targets.iter().map(async |(target, config)| {
         let looked = tokio::time::timeout(PATIENCE, room.look(target, config, desired.as_ref())).await;
         looked.unwrap_or_else(|_| silent(target))
@@ -71,7 +74,8 @@ fn look_at_file(sheet: &mut Sheet, common: &Common, identity: &Identity) -> Opti
         Ok(desired) => {
             for warning in &desired.warnings {
                 let mend = warning.hint.as_deref().unwrap_or("Look at it again.");
-                sheet.warn("entries", text::one_line(&Trouble::of_problem(warning.clone())), mend);
+                let found = text::one_line(&Trouble::of_problem(warning.clone()));
+                sheet.warn("entries", found, &doctor::sentence(mend));
             }
             let entries: usize = desired.targets.values().map(|target| target.entries.len()).sum();
             sheet.ok("entries", format!("{} to keep, all targets together", counted(entries as u64, "value")));
@@ -92,7 +96,7 @@ fn note(sheet: &mut Sheet, check: &str, failure: &Failure, mend: &str) {
         found.push_str(&format!(" (and {more} more: repin validate shows them)"));
     }
     let mend = first.and_then(|trouble| trouble.hint.as_deref()).unwrap_or(mend);
-    sheet.note(check, Mark::Fail(failure.exit), found, Some(mend));
+    sheet.note(check, Mark::Fail(failure.exit), found, Some(&doctor::sentence(mend)));
 }
 
 fn silent(target: &TargetName) -> Vec<Finding> {
@@ -107,7 +111,6 @@ struct Room<'a> {
     name: &'a Owner,
     mode: Mode,
     emulator: Option<Emulator>,
-    trust: Trust,
 }
 
 impl Room<'_> {
@@ -138,7 +141,7 @@ impl Room<'_> {
         let statements = access.aws.first().map(|principal| principal.statements.as_slice()).unwrap_or_default();
         let secret = desired.and_then(|desired| secret_of(desired, target));
         let subject = aws::Subject { target, config, mode: self.mode, statements, secret };
-        Ok(aws::examine(&subject, &ssm, &self.trust).await)
+        Ok(aws::examine(&subject, &ssm, &trust(config.ca_bundle.clone().or_else(aws_bundle))).await)
     }
 
     async fn look_at_azure(
@@ -154,8 +157,19 @@ impl Room<'_> {
         let nonce = format!("repin-doctor-{}", hex::encode(rand::random::<[u8; 8]>()));
         let emulated = self.emulator.is_some();
         let subject = azure::Subject { target, config, mode: self.mode, access, nonce: &nonce, emulated };
-        Ok(azure::examine(&subject, &store, &self.trust).await)
+        Ok(azure::examine(&subject, &store, &trust(config.ca_bundle.clone())).await)
     }
+}
+
+/// Loads whom the clients of a target trust. That its own authorities can be read was seen when these were made.
+fn trust(bundle: Option<PathBuf>) -> Trust {
+    let authorities = bundle.and_then(|path| network::read_authorities(&path).ok());
+    Trust::load(authorities.as_deref().unwrap_or_default())
+}
+
+/// What the clients of AWS know beside the file.
+fn aws_bundle() -> Option<PathBuf> {
+    std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// Returns a key of the file that is a secret on a target.

@@ -11,7 +11,6 @@ use super::{Finding, Sheet, endpoints};
 use crate::exit::Exit;
 use crate::iam::Mode;
 use crate::iam::aws::Statement;
-use crate::report::Trouble;
 
 /// How far a clock may be off until AWS refuses a signature (Signature Version 4: five minutes).
 const TOLERATED: SignedDuration = SignedDuration::from_mins(5);
@@ -268,7 +267,7 @@ impl Look<'_> {
     }
 
     fn note_refused(&self, sheet: &mut Sheet, statement: &Statement, action: &str, error: &Error) {
-        let said = Trouble::of_error(error).message;
+        let said = error.to_string();
         let sid = &statement.sid;
         let finding = match error.kind {
             ErrorKind::Denied if said.contains("AccessDenied") => {

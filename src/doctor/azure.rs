@@ -11,7 +11,6 @@ use super::{Finding, Sheet, endpoints};
 use crate::exit::Exit;
 use crate::iam::Mode;
 use crate::iam::azure::AzureAccess;
-use crate::report::Trouble;
 
 /// How far a clock may be off until the service refuses a signature (App Configuration REST reference: 15 minutes).
 const TOLERATED: SignedDuration = SignedDuration::from_mins(15);
@@ -88,7 +87,7 @@ fn sign_in(
 /// Access keys are renewed, revoked, and deleted where they are disabled: the service answers all of it alike.
 fn mend_of_key(endpoint: &str) -> String {
     let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
-    let name = host.split(['.', ':', '/']).next().unwrap_or(host);
+    let (name, _) = host.split_once(".azconfig.").unwrap_or(("STORE", ""));
     format!(
         "Put a current one there: az appconfig credential list --name {name}. Where access keys are disabled for the store \
          there is none: then leave `connection_string` out, and sign in with Microsoft Entra ID."
@@ -151,7 +150,7 @@ fn note_refused(sheet: &mut Sheet, subject: &Subject<'_>, store: &AppConfigurati
     let check = short(action);
     let finding = match error.kind {
         ErrorKind::Denied => {
-            let found = format!("{check} is not allowed: {}", Trouble::of_error(error).message);
+            let found = format!("{check} is not allowed: {}", error.to_string());
             let mend = match store.credential() {
                 None => "Use a read-write access key: this one only reads, which is enough for repin plan.".to_owned(),
                 Some(_) => format!(

@@ -16,6 +16,9 @@ use crate::exit::Exit;
 /// The room that a host's memory is never short of, in bytes.
 const ROOM: u64 = 64 << 20;
 
+/// What others may not do in it. The group may look for the socket.
+const OTHERS: u32 = 0o027;
+
 /// Looks at the state directory for a name.
 pub fn state(sheet: &mut Sheet, dir: &Path, name: &Owner) {
     let own = dir.join(name.as_str());
@@ -31,8 +34,8 @@ pub fn state(sheet: &mut Sheet, dir: &Path, name: &Owner) {
     };
     let shown = format!("{}{}", own.display(), if there == own { "" } else { " (made at the first pass)" });
     let mode = if there == own { fs::metadata(&own).map(|found| found.mode() & 0o777).unwrap_or_default() } else { 0 };
-    if mode & 0o077 != 0 {
-        let mend = format!("chmod 700 {}", own.display());
+    if mode & OTHERS != 0 {
+        let mend = format!("chmod 700 {}; the next pass does it too.", own.display());
         sheet.warn("state", format!("{shown}: others of this host may look into it (mode {mode:03o})"), &mend);
     } else if room < ROOM {
         let found = format!("{shown}: {} MB are free", room >> 20);
@@ -51,6 +54,13 @@ fn usable(own: &Path) -> io::Result<(PathBuf, u64)> {
     }
     access(there, Access::WRITE_OK | Access::EXEC_OK)?;
     if there == own {
+        let (owner, user) = (fs::metadata(own)?.uid(), rustix::process::geteuid());
+        if !user.is_root() && owner != user.as_raw() {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!("it belongs to another user (uid {owner})"),
+            ));
+        }
         // A full disk or a spent quota shows only by writing.
         let mut file = tempfile::Builder::new().prefix(".doctor-").tempfile_in(own)?;
         io::Write::write_all(&mut file, b"doctor\n")?;

@@ -19,7 +19,6 @@ pub mod rights;
 use repin_provider::{Error, TargetName};
 
 use crate::exit::Exit;
-use crate::report::Trouble;
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,11 +109,10 @@ impl Sheet {
         self.note(check, Mark::Skip, found, None)
     }
 
-    /// Notes a failure of a store as it is told by every other command; `mend` counts where the failure says none.
+    /// Notes a failure of a store; `mend` counts where the failure says none.
     pub fn failed(&mut self, check: &str, error: &Error, mend: &str) -> &mut Finding {
-        let trouble = Trouble::of_error(error);
-        let mend = trouble.hint.as_deref().unwrap_or(mend);
-        self.note(check, Mark::Fail(Exit::of_error(error)), trouble.message, Some(mend))
+        let mend = sentence(error.hint.as_deref().unwrap_or(mend));
+        self.note(check, Mark::Fail(Exit::of_error(error)), error.to_string(), Some(&mend))
     }
 
     /// Ends the way: what comes after is not tried, for this reason.
@@ -131,6 +129,14 @@ impl Sheet {
     pub fn finish(self) -> Vec<Finding> {
         self.findings
     }
+}
+
+/// Writes a hint as a sentence: some stand behind others elsewhere.
+pub fn sentence(hint: &str) -> String {
+    let mut letters = hint.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let end = if hint.ends_with('.') { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
 }
 
 /// Returns what a doctor ends with: warnings are well enough; else the first that fits, in the order of every command.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use repin_provider::network;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use url::{Host, Url};
@@ -42,16 +44,18 @@ pub enum Unreached {
     NoRoots,
 }
 
-/// What servers prove who they are by: the roots of this machine, or those that SSL_CERT_FILE names, as for every request.
+/// What servers prove who they are by, as for every request: the roots of this machine, or those that SSL_CERT_FILE names,
+/// and beside them a target's own.
 #[derive(Clone)]
 pub struct Trust(Option<Arc<ClientConfig>>);
 
 impl Trust {
-    /// Loads the roots.
-    pub fn load() -> Self {
+    /// Loads the roots, and beside them authorities as PEM. What cannot be read of these is for the clients to refuse.
+    pub fn load(beside: &[u8]) -> Self {
         let mut roots = RootCertStore::empty();
-        let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if added == 0 {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(beside).flatten());
+        if roots.is_empty() {
             return Self(None);
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -73,7 +77,9 @@ impl std::fmt::Debug for Trust {
 pub async fn reach(endpoint: &str, trust: &Trust) -> Result<Reached, Unreached> {
     let url = parse(endpoint).ok_or(Unreached::Nowhere)?;
     let host = url.host().ok_or(Unreached::Nowhere)?;
-    if let Some(proxy) = proxy(&host, |name| std::env::var(name).ok().filter(|value| !value.is_empty())) {
+    if let Some(proxy) =
+        proxy(&host, url.scheme() == "http", |name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    {
         return Ok(Reached::Proxied(proxy));
     }
     let port = url.port_or_known_default().ok_or(Unreached::Nowhere)?;
@@ -124,20 +130,18 @@ fn ends(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
 }
 
 /// Returns the variable that names the proxy for requests to a host, if there is one. Nothing goes through a proxy to this
-/// machine.
-fn proxy(host: &Host<&str>, env: impl Fn(&str) -> Option<String>) -> Option<&'static str> {
-    let local = match host {
-        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    };
-    if local {
+/// machine, or to what a cloud has beside it.
+fn proxy(host: &Host<&str>, is_plain: bool, env: impl Fn(&str) -> Option<String>) -> Option<&'static str> {
+    let host = host.to_string();
+    if network::is_local(&host) {
         return None;
     }
-    let named =
-        ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find(|name| env(name).is_some())?;
+    let variables = match is_plain {
+        true => ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
+        false => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
+    };
+    let named = variables.into_iter().find(|name| env(name).is_some())?;
     let direct = env("NO_PROXY").or_else(|| env("no_proxy")).unwrap_or_default();
-    let host = host.to_string();
     let covers = |part: &str| {
         let part = part.trim().trim_start_matches('.');
         part == "*" || (!part.is_empty() && (host == part || host.ends_with(&format!(".{part}"))))
@@ -159,13 +163,14 @@ mod tests {
                 _ => None,
             }
         };
-        assert_eq!(proxy(&host, with("")), Some("https_proxy"));
-        assert_eq!(proxy(&host, with("example.com, aws.com")), Some("https_proxy"));
+        assert_eq!(proxy(&host, false, with("")), Some("https_proxy"));
+        assert_eq!(proxy(&host, false, with("example.com, aws.com")), Some("https_proxy"));
         for direct in ["*", "amazonaws.com", "x, .amazonaws.com", "ssm.eu-west-1.amazonaws.com"] {
-            assert_eq!(proxy(&host, with(direct)), None, "{direct}");
+            assert_eq!(proxy(&host, false, with(direct)), None, "{direct}");
         }
-        assert_eq!(proxy(&Host::Domain("localhost"), with("")), None);
-        assert_eq!(proxy(&host, |_| None), None);
+        assert_eq!(proxy(&Host::Domain("localhost"), false, with("")), None);
+        assert_eq!(proxy(&host, true, with("")), None, "it is for TLS");
+        assert_eq!(proxy(&host, false, |_| None), None);
     }
 
     #[tokio::test]

@@ -144,8 +144,42 @@ mod tests {
 
     #[test]
     fn sentences_fit_into_a_terminal() {
-        insta::assert_snapshot!(shown(80), @"");
-        insta::assert_snapshot!(shown(36), @"");
+        insta::assert_snapshot!(shown(80), @r"
+        assistant-prod NOT WELL: 1 failure (aws-eu), 1 not tried, exit 5
+
+        this host
+          ok    file     repin.yaml: test on 1 target
+
+        aws-eu
+          fail  account  the credentials belong to 999900001111
+                         (arn:aws:sts::999900001111:assumed-role/deploy/somebody), and
+                         the file names 111122223333
+                         -> Use credentials of that account, or set `profile` or
+                         `assume_role` for this target.
+          skip  rights   not tried with credentials of another account
+        ");
+        insta::assert_snapshot!(shown(36), @r"
+        assistant-prod NOT WELL: 1 failure (aws-eu), 1 not tried, exit 5
+
+        this host
+          ok    file
+                repin.yaml: test on 1 target
+
+        aws-eu
+          fail  account
+                the credentials belong to
+                999900001111
+                (arn:aws:sts::999900001111:assumed-role/deploy/somebody),
+                and the file names
+                111122223333
+                -> Use credentials of that
+                account, or set `profile` or
+                `assume_role` for this
+                target.
+          skip  rights
+                not tried with credentials
+                of another account
+        ");
         assert_eq!(shown(usize::MAX).lines().count(), 9);
     }
 }

@@ -93,6 +93,20 @@ async fn tls_that_is_not_trusted() {
     }
 }
 
+/// A target's own authorities count as they do for its requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_that_the_file_names() {
+    let world = entra().await;
+    let authority = world.emulator.ca_certificate_path().unwrap().display().to_string();
+    let head = world.head().replace("    prefix:", &format!("    ca_bundle: {authority}\n    prefix:"));
+    world.write("repin.yaml", &format!("{head}entries:\n{ENTRIES}"));
+    let report = visit(&world, 0).await;
+    for target in ["aws-eu", "azure"] {
+        let found = report.finding(target, "network", "ok")["found"].as_str().unwrap();
+        assert!(found.contains("over TLS"), "{found}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_access_key() {
     let world = world().await;

@@ -13,7 +13,7 @@ async fn an_invalid_file() {
     let world = World::new().await;
     world.write("repin.yaml", "version: 1\nname: test\ntragets: {}\n");
     let report = visit(&world, 78).await;
-    report.fails("", "file", &["repin.yaml:3:1", "tragets"], "targets");
+    report.fails("", "file", &["repin.yaml:1:1", "missing field `targets`", "1 more"], "under `targets`");
     report.finding("", "targets", "skip");
     assert!(report.0["name"].is_null());
 }
