@@ -68,6 +68,11 @@ impl Command {
         matches!(self, Self::Plan | Self::Status | Self::History | Self::Show | Self::Diff | Self::Get)
     }
 
+    /// Tells whether it is written to the ledgers that can be reached, and is to be run again for the others.
+    pub(crate) fn is_repeated(self) -> bool {
+        matches!(self, Self::Hold | Self::Resume | Self::Unpin | Self::Forget)
+    }
+
     /// Makes what must be there before: two releases, and what this command is about. Returns its arguments.
     pub(crate) async fn prepare(self, scene: &Scene<'_>) -> Vec<String> {
         scene.write(FIRST);

@@ -69,7 +69,7 @@ pub(crate) fn judge(case: &Case, usual: &Expected, seen: Seen) -> Judged {
         let before = &seen.before;
         claim(seen.after == *before, format!("exit {code}, and served is {:?} after {before:?}", seen.after));
     }
-    if is_done && !case.command.looks() {
+    if is_done && !case.command.looks() && !shows_less(case.kind) {
         let (after, usual) = (&seen.after, &usual.after);
         claim(after == usual, format!("it says that it is done, and served is {after:?} instead of {usual:?}"));
     }
@@ -85,7 +85,9 @@ pub(crate) fn judge(case: &Case, usual: &Expected, seen: Seen) -> Judged {
     if let Err(left) = &seen.settled {
         claim(false, format!("three passes without a fault are not enough: {left}"));
     }
-    let lost = judge_end(code, usual, &seen.end, &mut claim);
+    // What is cut short in secret may hide from a command what it is about.
+    let is_effective = !shows_less(case.kind) && (is_done || code == 3 || case.command.is_repeated());
+    let lost = judge_end(is_effective, usual, &seen.end, &mut claim);
     if !is_done {
         let text = format!("{}{}", ran.stdout, ran.stderr);
         claim(names_cause(&text), "no sentence names the cause".to_owned());
@@ -98,8 +100,8 @@ pub(crate) fn judge(case: &Case, usual: &Expected, seen: Seen) -> Judged {
 }
 
 /// Judges the end by whether the command took effect: where it says so it did. Returns how much is lost.
-fn judge_end(code: u8, usual: &Expected, end: &End, claim: &mut impl FnMut(bool, String)) -> u64 {
-    let took_effect = [usual.ran.code, 3].contains(&code) || end.contents == usual.end.contents;
+fn judge_end(is_effective: bool, usual: &Expected, end: &End, claim: &mut impl FnMut(bool, String)) -> u64 {
+    let took_effect = is_effective || end.contents == usual.end.contents;
     let expected = if took_effect { &usual.end } else { &usual.without };
     let keys = expected.contents.keys().chain(end.contents.keys()).collect::<std::collections::BTreeSet<_>>();
     let lost: Vec<_> = keys.into_iter().filter(|key| expected.contents.get(*key) != end.contents.get(*key)).collect();
