@@ -69,7 +69,8 @@ impl Rights {
             // Everybody may ask who they are.
             "sts" => call.operation == "GetCallerIdentity",
             "ssm" => {
-                let names: Vec<String> = call.name.iter().flat_map(|names| names.split(',')).map(arn).collect();
+                let of = if call.operation == "GetServiceSetting" { setting } else { arn };
+                let names: Vec<String> = call.name.iter().flat_map(|names| names.split(',')).map(of).collect();
                 let action = format!("ssm:{}", call.operation);
                 // IAM asks for it where a put carries tags, as every create of an entry does: no request shows it.
                 if call.operation == "PutParameter" {
@@ -123,6 +124,11 @@ impl Rights {
 fn arn(name: &str) -> String {
     let name = name.split(':').next().unwrap();
     format!("arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter{name}")
+}
+
+/// Returns the ARN of a setting of the account.
+fn setting(id: &str) -> String {
+    format!("arn:aws:ssm:eu-west-1:{ACCOUNT}:servicesetting{id}")
 }
 
 /// Tells whether a statement is about a resource. Ours end with a star or have none.
