@@ -11,10 +11,14 @@ use repin_provider::limit::Share;
 use repin_provider::{Error, Owner, Provider, Secret, TargetName};
 
 use super::Failure;
+use crate::desired;
 use crate::exit::Exit;
 use crate::model::desired::TargetConfig;
 use crate::model::release::TargetId;
 use crate::report::Trouble;
+
+/// The largest file that a connection string is read from, in bytes.
+const MAX_CONNECTION: u64 = 64 << 10;
 
 /// Starts both clouds inside this process, with the accounts and the keys that the targets name.
 pub(super) async fn start_emulator(
@@ -125,7 +129,7 @@ fn read_source(source: &SecretSource) -> Result<Secret, Error> {
             (text, format!("environment variable {name}"))
         }
         SecretSource::File(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
+            let text = desired::read_text(path, MAX_CONNECTION).map_err(|why| format!("{}: {why}", path.display()));
             (text, path.display().to_string())
         }
     };
