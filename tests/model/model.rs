@@ -160,8 +160,9 @@ impl Target {
         self.log.push((number, self.pins.clone()));
     }
 
-    /// Guarantee 2.
-    fn roll_back(&mut self, number: u64, to: u64, glob: Option<&'static str>, file: Option<&Items>) {
+    /// Guarantee 2. `newest` says whether the file is that of the newest release: what another one asks for says nothing
+    /// about what will be asked for.
+    fn roll_back(&mut self, number: u64, (to, glob): (u64, Option<&'static str>), file: Option<&Items>, newest: bool) {
         let wanted = self.wanted(to, glob);
         let in_file = file.into_iter().flat_map(|file| file.keys().copied()).filter(|key| matches(glob, key));
         let keys: BTreeSet<_> = wanted.keys().copied().chain(in_file).collect();
@@ -187,7 +188,7 @@ impl Target {
                 if !is_secret {
                     hold.contents.insert(asked);
                 }
-                if equal && told && !hold.by_hand {
+                if equal && newest && told && !hold.by_hand {
                     hold.contents.clear();
                 }
             }
@@ -298,11 +299,12 @@ impl Model {
     /// anew. Whoever finishes it holds what its own file asks for, if it can read that. Returns whether there was any.
     pub(crate) fn finish_owed(&mut self, (host, blind): (usize, bool), reached: impl Fn(At) -> bool) -> bool {
         let file = self.hosts[host].file.clone();
+        let newest = self.standing(host, true) == Standing::Current;
         let mut any = false;
         for (at, target) in self.targets.iter_mut().filter(|(at, _)| reached(**at)) {
             if let Some(owed) = target.owed.take() {
                 let asked = (!blind).then(|| asks(&file, *at));
-                target.roll_back(owed.number, owed.to, owed.glob, asked.as_ref());
+                target.roll_back(owed.number, (owed.to, owed.glob), asked.as_ref(), newest);
                 target.knows.insert(owed.number);
                 any = true;
             }
@@ -396,13 +398,14 @@ impl Model {
             return Expect::Refused("no such key");
         }
         let file = (!blind).then(|| self.hosts[host].file.clone());
+        let newest = self.standing(host, true) == Standing::Current;
         let before = self.clone();
         // One that has not heard of an earlier rollback hears of this one, and of that no more.
         let supersedes = self.targets.iter().any(|(at, target)| reached(at) && target.owed.is_some());
         for (at, target) in &mut self.targets {
             let asked = file.as_ref().map(|file| asks(file, *at));
             if reached(at) {
-                target.roll_back(number, to, glob, asked.as_ref());
+                target.roll_back(number, (to, glob), asked.as_ref(), newest);
                 if target.owed.take().is_some() || cut_off.is_some() {
                     // It has to be told, whether or not there is anything to do.
                     target.knows.insert(number);

@@ -77,9 +77,9 @@ fn a_label_is_led_back_to_a_secret() {
     tell(&[foul, ok(Op::Forget { host: 0, key: 1 }), reconcile()]);
 }
 
-/// A pruned secret that comes back from a copy is known to be what the file asks for.
+/// A pruned secret that comes back from a copy on a host whose file is older stays, whatever the newer file says.
 #[test]
-fn a_secret_from_a_copy_is_not_held() {
+fn a_secret_from_a_copy_is_held() {
     let back = Op::Rollback { host: 1, to: Back::Release(1), glob: None, blind: false };
     let drop = ok(Op::Edit { who: Who::Host(0), key: 3, says: None });
     tell(&[drop, reconcile(), ok(back), reconcile()]);
