@@ -115,9 +115,8 @@ impl Book {
         if let Some(key) = path.strip_prefix("/kv/") {
             let label = query.split('&').find_map(|part| part.strip_prefix("label=")).unwrap_or_default();
             let label = label.replace("%7E", "~").replace("%2F", "/");
-            let ours = key
-                .strip_prefix(&format!("{PREFIX}/"))
-                .is_some_and(|key| asked.contains(key) || key == REFERENCE);
+            let ours =
+                key.strip_prefix(&format!("{PREFIX}/")).is_some_and(|key| asked.contains(key) || key == REFERENCE);
             return key.starts_with(".repin/chaos/") || (ours && (label == LABEL || label.starts_with("~staging")));
         }
         path.starts_with("/snapshots/")

@@ -83,11 +83,15 @@ async fn judge(player: &mut Player, report: &Report) -> Result<Round, Wrong> {
         let touched = !player.book.touched.is_empty();
         let foreign = report.foreign.clone();
         if !foreign.is_empty() {
-            let is_theirs = |spot: &(usize, String)| {
-                player.book.touched.contains(spot) || player.book.forgotten.contains(&spot.1)
-            };
+            let is_theirs =
+                |spot: &(usize, String)| player.book.touched.contains(spot) || player.book.forgotten.contains(&spot.1);
             if !foreign.iter().all(is_theirs) {
                 return wrong("what is ours is taken for somebody else's");
+            }
+            // What a snapshot has stays in it.
+            let stays = |(target, _): &(usize, String)| player.stage.settings.targets[*target] == Form::Snapshot;
+            if foreign.iter().any(stays) {
+                return Ok(Round::Stuck);
             }
             for (target, key) in foreign {
                 player.stage.readers.remove(target, &key).await;
@@ -165,7 +169,8 @@ fn check_file(stage: &Stage, book: &Book, target: usize, ledger: &Ledger, view: 
         let equal = shown.is_some_and(|shown| shown == wanted || (entry.kind.is_json() && json(shown) == json(wanted)));
         ensure!(equal, "{key} of {name} is {shown:?}, and host {host}'s file asks for {wanted:?}");
     }
-    let dropped = |key: &&repin_provider::Key| stage.settings.prune && !entries.contains_key(*key) && free(key.as_str());
+    let dropped =
+        |key: &&repin_provider::Key| stage.settings.prune && !entries.contains_key(*key) && free(key.as_str());
     if let Some(key) = ledger.pins.keys().find(dropped) {
         return Err(format!("{key} of {name} is still ours, and host {host}'s file dropped it"));
     }
@@ -184,7 +189,8 @@ async fn check_versions(player: &Player) -> Checked {
         for (n, kind) in stage.settings.kinds.iter().enumerate() {
             let key = key(n);
             let plain = !matches!(kind, Kind::Described);
-            let steady = !book.dropped.contains(&key) && !book.went_back && !book.touched.contains(&(target, key.clone()));
+            let steady =
+                !book.dropped.contains(&key) && !book.went_back && !book.touched.contains(&(target, key.clone()));
             if plain && steady && !book.forgotten.contains(&key) {
                 check_key(&all, *form, &key)?;
             }
@@ -196,7 +202,8 @@ async fn check_versions(player: &Player) -> Checked {
 fn check_key(all: &[Kept], form: Form, key: &str) -> Checked {
     let name = if form.is_aws() { format!("/{PREFIX}/{key}") } else { format!("{PREFIX}/{key}?prod") };
     let versions: Vec<&Kept> = all.iter().filter(|kept| kept.name == name).collect();
-    let twice: BTreeSet<_> = versions.windows(2).filter(|pair| pair[0].text == pair[1].text).map(|pair| &pair[0].version).collect();
+    let twice: BTreeSet<_> =
+        versions.windows(2).filter(|pair| pair[0].text == pair[1].text).map(|pair| &pair[0].version).collect();
     ensure!(twice.is_empty(), "guarantee 8: {name} has the same twice: {versions:?}");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Chaos from a seed: random configurations, edits, releases, rollbacks, crashes, rivals and faults, in this process and
 //! under a clock that runs ahead. Then the faults stop, and the guarantees are looked at.
 //!
-//! `REPIN_CHAOS_SEED=N` plays one seed and tells its story; `REPIN_CHAOS_SEEDS=N` plays so many, from
+//! `REPIN_CHAOS_SEED=N` plays one seed and tells its story (`REPIN_CHAOS_SHRINKS=0`: as it was drawn); `REPIN_CHAOS_SEEDS=N` plays so many, from
 //! `REPIN_CHAOS_FROM` on, and prints what they met (`tests/run chaos N`).
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![allow(clippy::print_stdout, reason = "figures are there to be read")]
@@ -34,7 +34,7 @@ use crate::story::Story;
 const SEEDS: u64 = 500;
 
 /// How many smaller stories are tried before a failing one is told.
-const SHRINKS: u32 = 300;
+const SHRINKS: u64 = 300;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -55,7 +55,7 @@ fn play(story: &Story) -> Result<Tally, Wrong> {
 /// Makes a failing story as small as it gets.
 fn shrink(story: Story, wrong: Wrong) -> (Story, Wrong) {
     let (mut story, mut wrong) = (story, wrong);
-    let mut left = SHRINKS;
+    let mut left = number("REPIN_CHAOS_SHRINKS").unwrap_or(SHRINKS);
     'again: loop {
         for smaller in story.smaller() {
             if left == 0 {
@@ -108,7 +108,10 @@ fn play_seeds(seeds: std::ops::Range<u64>, threads: usize) -> (Tally, Vec<String
 }
 
 fn print(tally: &Tally, seeds: u64, lost: usize) {
-    println!("{seeds} seeds: {} runs, {} crashes, {} rivals' acts, {} ended stuck", tally.runs, tally.crashes, tally.deeds, tally.stuck);
+    println!(
+        "{seeds} seeds: {} runs, {} crashes, {} rivals' acts, {} ended stuck",
+        tally.runs, tally.crashes, tally.deeds, tally.stuck
+    );
     println!("{:<24} {:>9}", "fault", "met");
     for (kind, met) in &tally.faults {
         println!("{kind:<24} {met:>9}");

@@ -113,6 +113,7 @@ impl Player {
         for target in 0..stage.settings.targets.len() {
             stage.readers.make_bystander(target).await;
         }
+        tokio::time::sleep(Duration::from_secs(stage.settings.lag + 1)).await;
         let book = Book::begin(&stage).await;
         let views = vec![View::new(); stage.settings.targets.len()];
         let mut player = Self { stage, book, tally: Tally::default(), views, met: Arc::default() };

@@ -211,8 +211,7 @@ impl Readers {
         }
         let mut kept = Vec::new();
         for name in names {
-            let mut pages =
-                ssm.get_parameter_history().name(&name).with_decryption(true).into_paginator().send();
+            let mut pages = ssm.get_parameter_history().name(&name).with_decryption(true).into_paginator().send();
             while let Some(Ok(page)) = pages.next().await {
                 kept.extend(page.parameters.unwrap_or_default().into_iter().map(|version| Kept {
                     name: name.clone(),

@@ -127,8 +127,7 @@ impl Stage {
         let connection = emulator.connection_string().replace(&emulator.azure_endpoint(), AZURE_ENDPOINT);
         let calm = Arc::new(AtomicUsize::new(0));
         let names = (0..settings.kinds.len()).map(key).collect();
-        let readers =
-            Readers::new(&emulator, (&aws, &azure), &connection, &settings.targets, names, Arc::clone(&calm));
+        let readers = Readers::new(&emulator, (&aws, &azure), &connection, &settings.targets, names, Arc::clone(&calm));
         let dir = tempfile::tempdir().expect("a folder");
         let first: File = (0..settings.kinds.len()).map(|n| (n, 0)).collect();
         let site = |n: usize| Site {
@@ -414,8 +413,7 @@ impl Stage {
         let desired = self.desired(host);
         let (all, process) = self.process(host, &desired, gate).await;
         let (_stay, interrupt) = watch::channel(None);
-        let configured =
-            all.iter().map(|(name, provider)| (TargetId::of(provider.place()), name.clone())).collect();
+        let configured = all.iter().map(|(name, provider)| (TargetId::of(provider.place()), name.clone())).collect();
         let (providers, others) = self.scope(all, only);
         let pass = WishPass {
             owner: &self.owner,

@@ -107,35 +107,82 @@ pub(crate) enum Death {
 /// A command of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
-    Reconcile { older: bool, atomic: bool, only: Option<usize> },
+    Reconcile {
+        older: bool,
+        atomic: bool,
+        only: Option<usize>,
+    },
     /// To the release this many before the newest, or so many steps.
-    Release { nth: u64, glob: Option<&'static str> },
-    Steps { steps: u32, glob: Option<&'static str> },
-    Hold { glob: &'static str },
-    Resume { glob: Option<&'static str> },
-    Pin { target: usize, key: usize, back: u64 },
-    Unpin { key: usize },
-    Forget { key: usize },
+    Release {
+        nth: u64,
+        glob: Option<&'static str>,
+    },
+    Steps {
+        steps: u32,
+        glob: Option<&'static str>,
+    },
+    Hold {
+        glob: &'static str,
+    },
+    Resume {
+        glob: Option<&'static str>,
+    },
+    Pin {
+        target: usize,
+        key: usize,
+        back: u64,
+    },
+    Unpin {
+        key: usize,
+    },
+    Forget {
+        key: usize,
+    },
 }
 
 /// Something that happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Act {
     /// `None` for all hosts; no value drops the entry.
-    Edit { host: Option<usize>, key: usize, value: Option<u8> },
+    Edit {
+        host: Option<usize>,
+        key: usize,
+        value: Option<u8>,
+    },
     /// A host gets the file that another has.
-    Copy { from: usize },
+    Copy {
+        from: usize,
+    },
     /// A host's file is again what it was so many edits ago.
-    Revert { host: usize, edits: usize },
-    Run { host: usize, command: Command },
+    Revert {
+        host: usize,
+        edits: usize,
+    },
+    Run {
+        host: usize,
+        command: Command,
+    },
     /// Two hosts at once.
-    Both { commands: [Command; 2] },
+    Both {
+        commands: [Command; 2],
+    },
     /// A host forgets everything.
-    Lose { host: usize },
+    Lose {
+        host: usize,
+    },
     /// What a host wrote last is cut off at a part of its length, in 256ths.
-    Cut { host: usize, at: u8 },
-    Foul { target: usize, key: usize, deed: Deed },
-    Wait { seconds: u64 },
+    Cut {
+        host: usize,
+        at: u8,
+    },
+    Foul {
+        target: usize,
+        key: usize,
+        deed: Deed,
+    },
+    Wait {
+        seconds: u64,
+    },
 }
 
 /// Something that happens, and what gets in its way.
