@@ -1,0 +1,139 @@
+//! A door in front of the stores: one process stands still before its k-th request while somebody else acts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use azure_core::http::{AsyncRawResponse, HttpClient, Request, Transport};
+use tokio::sync::watch;
+
+use crate::wire::Wire;
+
+/// What one process sends passes here, whichever store it is for.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    passed: AtomicU64,
+    /// Before which request to stand still, counted from 1; `u64::MAX` for none.
+    at: AtomicU64,
+    /// Whether a request stands here.
+    stands: watch::Sender<bool>,
+    /// Writes to App Configuration that carry no precondition: each could lose an update.
+    careless: Mutex<Vec<String>>,
+    /// What stood here since it was closed, as the operations of AWS are called.
+    stood: Mutex<Vec<String>>,
+}
+
+impl Gate {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            passed: AtomicU64::new(0),
+            at: AtomicU64::new(u64::MAX),
+            stands: watch::Sender::new(false),
+            careless: Mutex::default(),
+            stood: Mutex::default(),
+        })
+    }
+
+    /// Stops the process before its k-th request from now.
+    pub(crate) fn close_before(&self, request: u64) {
+        self.passed.store(0, Ordering::SeqCst);
+        self.at.store(request, Ordering::SeqCst);
+    }
+
+    /// Waits until the process stands at the gate.
+    pub(crate) async fn reached(&self) {
+        let mut stands = self.stands.subscribe();
+        let _ = stands.wait_for(|stands| *stands).await;
+    }
+
+    /// Lets the process go on, to its end.
+    pub(crate) fn open(&self) {
+        self.at.store(u64::MAX, Ordering::SeqCst);
+        self.stands.send_replace(false);
+    }
+
+    /// Returns the writes to App Configuration that carried no precondition.
+    pub(crate) fn careless(&self) -> Vec<String> {
+        self.careless.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells whether an unconditional delete of Parameter Store stood here: it has looked, and nothing can stop it.
+    pub(crate) fn stopped_a_delete(&self) -> bool {
+        self.stood().iter().any(|operation| operation.ends_with(".DeleteParameter"))
+    }
+
+    fn stood(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.stood.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn pass(&self, operation: &str) {
+        let number = self.passed.fetch_add(1, Ordering::SeqCst) + 1;
+        let at = self.at.load(Ordering::SeqCst);
+        if number >= at {
+            // What the process sends beside the request that stands here waits as well: it is stopped as a whole.
+            self.stood().push(operation.to_owned());
+            let mut stands = self.stands.subscribe();
+            self.stands.send_replace(true);
+            let _ = stands.wait_for(|stands| !*stands).await;
+        }
+    }
+
+    fn look_at(&self, request: &Request) {
+        let method = request.method();
+        let conditional =
+            request.headers().iter().any(|(name, _)| matches!(name.as_str(), "if-match" | "if-none-match"));
+        let writes = matches!(method.as_ref(), "PUT" | "DELETE") && request.url().path().starts_with("/kv/");
+        if writes && !conditional {
+            let careless = format!("{method} {}", request.url());
+            self.careless.lock().unwrap_or_else(PoisonError::into_inner).push(careless);
+        }
+    }
+}
+
+/// The way of one process to one store.
+#[derive(Debug, Clone)]
+pub(crate) struct Gated {
+    wire: Wire,
+    gate: Arc<Gate>,
+}
+
+impl Gated {
+    pub(crate) fn new(wire: &Wire, gate: &Arc<Gate>) -> Self {
+        Self { wire: wire.clone(), gate: gate.clone() }
+    }
+
+    /// Returns this as what the AWS SDK sends through.
+    pub(crate) fn aws(&self) -> SharedHttpClient {
+        let connector = SharedHttpConnector::new(self.clone());
+        http_client_fn(move |_, _| connector.clone())
+    }
+
+    /// Returns this as what the Azure client sends through.
+    pub(crate) fn azure(&self) -> Transport {
+        Transport::new(Arc::new(self.clone()))
+    }
+}
+
+impl HttpConnector for Gated {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let Self { wire, gate } = self.clone();
+        HttpConnectorFuture::new(async move {
+            let operation = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
+            gate.pass(&operation).await;
+            wire.call(request).await
+        })
+    }
+}
+
+#[async_trait]
+impl HttpClient for Gated {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        self.gate.look_at(request);
+        self.gate.pass("").await;
+        self.wire.execute_request(request).await
+    }
+}
