@@ -231,7 +231,7 @@ async fn read_owners(
     ledger: &Ledger,
     items: &mut BTreeMap<Key, Seen>,
 ) -> Result<(), Error> {
-    let intended = |key: &Key| ledger.open().is_some_and(|record| record.may_have_made(key));
+    let intended = |key: &Key| ledger.may_have_made(key);
     let adopts = |key: &Key| target.entries.get(key).is_some_and(|entry| entry.adopt != Adopt::Never);
     let known = |key: &Key| ledger.pins.contains_key(key) || ledger.withdrawn.contains_key(key);
     let is_unknown = |(key, seen): &(&Key, &Seen)| {

@@ -316,12 +316,17 @@ impl Record {
 
     /// Returns the record closed by what the store shows: a step whose effect is there was done, the others are
     /// dropped. `pins` are what the ledger knows without them.
+    ///
+    /// Of a key that the ledger does not know the intent stays: what readers do not see may have been put all the same.
     #[must_use]
     pub fn closed(&self, items: &BTreeMap<Key, Seen>, pins: &BTreeMap<Key, Pin>, owner: &Owner) -> Self {
-        let rows =
-            self.rows.iter().filter_map(|row| row.closed(items.get(&row.key), pins.contains_key(&row.key), owner));
-        let rows: Vec<_> = rows.collect();
-        let state = if rows.is_empty() { State::Abandoned } else { State::Done };
+        let close = |row: &Row| {
+            let known = pins.contains_key(&row.key);
+            let made = !known && matches!(row.action, RowAction::Create | RowAction::Update);
+            row.closed(items.get(&row.key), known, owner).or_else(|| made.then(|| row.clone()))
+        };
+        let rows: Vec<_> = self.rows.iter().filter_map(close).collect();
+        let state = if rows.iter().any(|row| row.applied) { State::Done } else { State::Abandoned };
         Self { state, rows, ..self.clone() }
     }
 }
@@ -555,6 +560,14 @@ impl Ledger {
     /// Returns the last place in the log, 0 before the first.
     pub fn last_seq(&self) -> u64 {
         self.records.last().map_or(0, |record| record.seq).max(self.base_seq)
+    }
+
+    /// Tells whether a key that the ledger does not know may be there because of a record that was never served in full:
+    /// what readers do not see yet is put before it turns out whether the rest can be, and stays where it cannot.
+    pub fn may_have_made(&self, key: &Key) -> bool {
+        // What was done since counts: an item that was let go of is not ours again because of what failed before.
+        let mut rows = self.records.iter().rev().flat_map(|record| &record.rows);
+        rows.find(|row| row.key == *key).is_some_and(|row| !row.applied)
     }
 
     /// Returns the last record if it is open.

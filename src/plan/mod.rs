@@ -138,7 +138,7 @@ fn plan_target(
             pin: ledger.pins.get(&key),
             hold: ledger.holds.get(&key),
             held_secret: state.held_secrets.get(&key).copied().unwrap_or(false),
-            may_be_ours: open.may_have_made(&key),
+            may_be_ours: open.may_have_made(&key) || ledger.may_have_made(&key),
             withdrawn: ledger.withdrawn.contains_key(&key),
             pinned: state.pinned.get(&key),
             file_pin: state.file_pins.get(&key),
