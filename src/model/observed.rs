@@ -116,7 +116,8 @@ impl Observed {
             return Record { state: State::Abandoned, rows: Vec::new(), ..record.clone() };
         }
         let closed = record.closed(&state.items, &state.ledger.pins, owner);
-        Record { set: state.served_set().filter(|_| !closed.rows.is_empty()).or(closed.set), ..closed }
+        let done = closed.rows.iter().any(|row| row.applied);
+        Record { set: state.served_set().filter(|_| done).or(closed.set), ..closed }
     }
 
     /// Tells whether a record was claimed on all its targets that were looked at.
