@@ -150,7 +150,7 @@ fn note_refused(sheet: &mut Sheet, subject: &Subject<'_>, store: &AppConfigurati
     let check = short(action);
     let finding = match error.kind {
         ErrorKind::Denied => {
-            let found = format!("{check} is not allowed: {}", error.to_string());
+            let found = format!("{check} is not allowed: {error}");
             let mend = match store.credential() {
                 None => "Use a read-write access key: this one only reads, which is enough for repin plan.".to_owned(),
                 Some(_) => format!(

@@ -24,7 +24,7 @@ pub(super) async fn try_all(sheet: &mut Sheet, services: &[(&str, String)], sett
     let now = Timestamp::now();
     for (place, reached) in join_all(asked).await {
         match reached {
-            Ok(reached) => drop(note_reached(sheet, &place, reached, now)),
+            Ok(reached) => note_reached(sheet, &place, reached, now),
             Err(why) => note_unreached(sheet, &place, &why, settings),
         }
     }
