@@ -4,7 +4,8 @@
 //! In this process, under a clock that runs ahead; the commands are those of the program, carried out as a daemon does
 //! for its peers. Which request meets the fault, and whether later ones do too, is drawn from `REPIN_FAULT_SEED`
 //! (default 1); `REPIN_FAULT_DRAWS` is how often that is done for each pair (default: once for every twelfth pair,
-//! others with each seed). `REPIN_FAULT_TABLE=PATH` writes the table there as Markdown.
+//! others with each seed). `REPIN_FAULT_ONLY=FAULT:COMMAND` plays that pair alone, `REPIN_FAULT_TABLE=PATH` writes the table
+//! there as Markdown.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod case;
