@@ -317,8 +317,9 @@ async fn read_pinned(
         let held = state.ledger.holds.contains_key(key);
         // Of a secret the ledger does not tell whether the file still asks for it.
         let asks = !held && file != FileStanding::Behind && entry.is_some_and(|entry| entry.value.is_secret());
-        if !asks && state.capabilities.serving == Serving::Apart && state.heads.get(key).and_then(Seen::item).is_some()
-        {
+        let head = state.heads.get(key).and_then(Seen::item);
+        let is_there = head.is_some_and(|head| pin.may_be_below(&head.version));
+        if !asks && state.capabilities.serving == Serving::Apart && is_there {
             // It is served again as it is.
             continue;
         }

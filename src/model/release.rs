@@ -371,6 +371,17 @@ pub struct Pin {
     pub origin: Version,
 }
 
+impl Pin {
+    /// Tells whether the version can be one of those that end in this newest one. A store that counts them begins anew
+    /// where somebody destroyed an item and made another: the same number is then another content.
+    pub fn may_be_below(&self, newest: &Version) -> bool {
+        let (Ok(number), Ok(last)) = (self.version.id.parse::<u64>(), newest.id.parse::<u64>()) else { return true };
+        let same_date = self.version.at.zip(newest.at).is_none_or(|(then, now)| then == now);
+        let in_order = self.version.at.zip(newest.at).is_none_or(|(then, now)| then <= now);
+        if number == last { same_date } else { number < last && in_order }
+    }
+}
+
 /// One target's ledger, read and folded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {

@@ -303,7 +303,10 @@ impl KeyView<'_> {
     fn can_serve_again(&self) -> bool {
         match self.serving {
             Serving::AtOnce => false,
-            Serving::Apart => self.head.and_then(Seen::item).is_some(),
+            Serving::Apart => {
+                let head = self.head.and_then(Seen::item);
+                head.is_some_and(|head| self.pin.is_none_or(|pin| pin.may_be_below(&head.version)))
+            }
             Serving::Together => self.set_is_there,
         }
     }
