@@ -5,7 +5,7 @@ use repin_provider::{Error, ErrorKind, TargetName};
 use crate::cycle::PassError;
 use crate::cycle::wish::{Refusal, WishError};
 use crate::model::observed::FileStanding;
-use crate::model::outcome::{Interrupt, Outcome, StepResult, Verdict};
+use crate::model::outcome::{Interrupt, Outcome, StepOutcome, StepResult, Verdict};
 use crate::model::plan::{Block, BlockKind, Plan, TargetPlan};
 use crate::observe::ObserveError;
 use crate::record::Corrupt;
@@ -197,10 +197,16 @@ pub fn verdict(outcome: &Outcome) -> Verdict {
     }
 }
 
-/// Tells whether anything is served now, or recorded for any host to go on with, that was not before.
+/// Tells whether anything is served now, or may be, or is recorded for any host to go on with, that was not before.
 pub fn has_moved(outcome: &Outcome) -> bool {
-    outcome.steps.iter().any(|step| step.result == StepResult::Applied)
+    outcome.steps.iter().any(|step| step.result == StepResult::Applied || may_be_served(step))
         || (outcome.plan.is_wish() && outcome.plan.targets.keys().any(|target| is_recorded(outcome, target)))
+}
+
+/// Tells whether the answer to a step was lost, and what became of it could not be found out.
+fn may_be_served(step: &StepOutcome) -> bool {
+    let unknown = step.error.as_ref().is_some_and(|error| error.outcome == repin_provider::Outcome::Unknown);
+    step.result == StepResult::Pending && unknown
 }
 
 /// Tells whether the ledger of a target has heard of an operator's wish.

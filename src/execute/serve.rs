@@ -4,7 +4,7 @@ use futures::StreamExt as _;
 use repin_provider::{Action, Error, ErrorKind, Observe, Outcome, Put, Serving, Write};
 use tokio::time::Instant;
 
-use super::write::{NotApplied, Patience, attempt, may_pass, out_of_time};
+use super::write::{NotApplied, Patience, attempt, may_pass, out_of_time, unsure};
 use super::{Context, Work, outcome};
 use crate::model::outcome::{StepOutcome, StepResult};
 use crate::model::plan::{SetPlan, Step, StepAction};
@@ -159,7 +159,7 @@ async fn refer(context: &Context<'_>, work: &Work<'_>, name: &str, deadline: Ins
                     reference if reference.as_ref().map(|r| &r.version) == from.as_ref() => {}
                     _ => return Err(NotApplied::Never(error)),
                 },
-                Err(error) => patience.wait(context, work, error).await?,
+                Err(error) => patience.wait(context, work, error).await.map_err(unsure)?,
             }
         } else if may_pass(&error) {
             patience.wait(context, work, error).await?;

@@ -98,7 +98,7 @@ pub(super) async fn attempt(
             match settle(context, work, write, &mut patience).await? {
                 Found::Done(applied) => return Ok(applied),
                 Found::NotDone if repeats < REPEATS => repeats += 1,
-                Found::NotDone => return Err(NotApplied::Later(Some(error))),
+                Found::NotDone => return Err(NotApplied::Later(Some(error.with_outcome(Outcome::NotDone)))),
                 Found::Other(other) => return Err(NotApplied::Never(conflict(write, &other))),
             }
         } else if may_pass(&error) {
@@ -168,9 +168,21 @@ async fn settle(
         match find_out(work, write).await {
             Ok(found) => return Ok(found),
             // Nobody knows still. At the latest the next pass looks again: the record keeps the intent.
-            Err(error) if context.interrupted().is_some() => return Err(NotApplied::Later(Some(error))),
-            Err(error) => patience.wait(context, work, error).await?,
+            Err(error) if context.interrupted().is_some() => {
+                return Err(NotApplied::Later(Some(error.with_outcome(Outcome::Unknown))));
+            }
+            Err(error) => {
+                patience.wait(context, work, error).await.map_err(unsure)?;
+            }
         }
+    }
+}
+
+/// Says of what could not be found out that it may have been done.
+pub(super) fn unsure(why: NotApplied) -> NotApplied {
+    match why {
+        NotApplied::Later(error) => NotApplied::Later(error.map(|error| error.with_outcome(Outcome::Unknown))),
+        never => never,
     }
 }
 
