@@ -51,3 +51,14 @@ fn a_cut_key_puts_no_secret_again() {
         tell(&Story { settings: settings(&[Form::Latest, Form::KeyValues], &kinds), turns });
     }
 }
+
+/// A label is not led to the version of a number that somebody else's parameter has now: what the file asks for is put.
+#[test]
+fn a_parameter_made_anew_is_not_taken_for_the_old_one() {
+    use crate::story::Deed;
+    let foul = Turn::plain(Act::Foul { target: 0, key: 0, deed: Deed::Recreate }, 1);
+    let edit = Turn::plain(Act::Edit { host: None, key: 1, value: Some(1) }, 1);
+    for turns in [vec![reconcile(), foul.clone(), reconcile()], vec![reconcile(), foul, edit, reconcile()]] {
+        tell(&Story { settings: settings(&[Form::Label], &[Kind::Text, Kind::Text]), turns });
+    }
+}
