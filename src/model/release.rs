@@ -376,7 +376,8 @@ impl Pin {
     /// where somebody destroyed an item and made another: the same number is then another content.
     pub fn may_be_below(&self, newest: &Version) -> bool {
         let (Ok(number), Ok(last)) = (self.version.id.parse::<u64>(), newest.id.parse::<u64>()) else { return true };
-        let same_date = self.version.at.zip(newest.at).is_none_or(|(then, now)| then == now);
+        // What the store says it dates; a pin may be younger than the first look at it.
+        let same_date = self.version.at.is_none() || self.version.at == newest.at;
         let in_order = self.version.at.zip(newest.at).is_none_or(|(then, now)| then <= now);
         if number == last { same_date } else { number < last && in_order }
     }
