@@ -52,14 +52,17 @@ pub struct Host {
     pub nonce: Box<dyn Fn() -> String + Send + Sync>,
 }
 
+/// The providers of some targets.
+pub type Providers = BTreeMap<TargetName, Arc<dyn Provider>>;
+
 /// One pass.
 pub struct Pass<'a> {
     /// What the file asks for.
     pub desired: &'a Desired,
     /// The providers of the targets in scope.
-    pub providers: &'a BTreeMap<TargetName, Arc<dyn Provider>>,
+    pub providers: &'a Providers,
     /// The providers of the file's other targets: their ledgers know release numbers too.
-    pub others: &'a BTreeMap<TargetName, Arc<dyn Provider>>,
+    pub others: &'a Providers,
     /// The process and its surroundings.
     pub host: &'a Host,
     /// What the operator says about it.
@@ -89,7 +92,7 @@ impl<'a> Pass<'a> {
     /// of the pair are the providers of the file's other targets.
     pub fn new(
         desired: &'a Desired,
-        (providers, others): (&'a BTreeMap<TargetName, Arc<dyn Provider>>, &'a BTreeMap<TargetName, Arc<dyn Provider>>),
+        (providers, others): (&'a Providers, &'a Providers),
         host: &'a Host,
         interrupt: watch::Receiver<Option<Interrupt>>,
     ) -> Self {

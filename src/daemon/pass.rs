@@ -10,7 +10,7 @@ use repin_provider::{Error, ErrorKind, Key, Owner, Provider, Revision, TargetNam
 use tokio::sync::watch;
 
 use super::board::Board;
-use crate::cycle::{self, Host, Pass, PassError};
+use crate::cycle::{self, Host, Pass, PassError, Providers};
 use crate::model::desired::{Desired, TargetConfig};
 use crate::model::outcome::{Interrupt, Outcome};
 use crate::model::plan::{EntrySet, Limits};
@@ -24,9 +24,6 @@ pub trait Connect: Send + Sync {
     /// Says which credential or setting is missing.
     async fn connect(&self, owner: &Owner, config: &TargetConfig) -> Result<Arc<dyn Provider>, Error>;
 }
-
-/// The providers of some targets.
-pub(super) type Providers = BTreeMap<TargetName, Arc<dyn Provider>>;
 
 /// What every pass depends on, as it is when the pass begins.
 #[derive(Clone)]

@@ -7,6 +7,7 @@
 //! others with each seed). `REPIN_FAULT_ONLY=FAULT:COMMAND` plays that pair alone, `REPIN_FAULT_TABLE=PATH` writes the table
 //! there as Markdown.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stdout, reason = "the table is there to be read")]
 
 mod case;
 mod command;
