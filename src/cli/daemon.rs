@@ -90,17 +90,6 @@ fn warn_of_root() {
     }
 }
 
-/// Tells whoever runs the image as root that they do. It is let go on: where root may write to the state volume it works, and
-/// what it writes there is root's from then on; without capabilities it may not, which is told next.
-fn warn_of_root() {
-    if std::process::id() == 1 && rustix::process::geteuid().is_root() {
-        tracing::warn!(
-            "this container runs as root, which nothing here needs: leave out the user, or set runAsNonRoot; the image's \
-             own user is 65532, and needs a state volume that it may write to"
-        );
-    }
-}
-
 /// Returns what a daemon ends with: to stop it with SIGTERM, as service managers do, is no failure.
 fn exit(signal: Interrupt) -> Exit {
     match signal {

@@ -36,8 +36,8 @@ use std::path::{Path, PathBuf};
 use repin_provider::{Key, Owner, Secret};
 use serde::de::DeserializeOwned;
 
-pub use problem::{Excerpt, Invalid, Location, Problem};
 pub(crate) use json::has_at_most;
+pub use problem::{Excerpt, Invalid, Location, Problem};
 pub(crate) use read::read_text;
 
 use crate::model::desired::{Desired, EntryKind, Identity, Policy, Target};

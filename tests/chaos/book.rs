@@ -78,7 +78,7 @@ impl Book {
         let mut files: Vec<_> = crate::support::all_files(&state);
         files.sort();
         let is_new = |(path, bytes): &&(PathBuf, Vec<u8>)| self.states.get(path) != Some(bytes);
-        let Some((path, bytes)) = files.iter().filter(is_new).last().or(files.last()) else { return };
+        let Some((path, bytes)) = files.iter().rfind(is_new).or(files.last()) else { return };
         let length = bytes.len() * usize::from(at) / 256;
         std::fs::write(path, &bytes[..length]).expect("written");
     }
@@ -98,7 +98,7 @@ impl Book {
             };
             ensure!(ours, "guarantee 1: {write:?} is not ours to write");
             let is_data = about.contains(PREFIX) && !about.contains("staging");
-            if is_data && operation.starts_with("DELETE") || is_data && operation.starts_with("DeleteParameter") {
+            if is_data && (operation.starts_with("DELETE") || operation.starts_with("DeleteParameter")) {
                 let key = about.rsplit_once(&format!("{PREFIX}/")).map_or("", |(_, key)| key);
                 let key = key.split('?').next().unwrap_or_default().replace("%2F", "/");
                 let dropped = self.dropped.contains(&key);

@@ -41,10 +41,10 @@ fn unchanged(before: &[View], after: &[View]) -> Checked {
 }
 
 fn alike(before: &[View], after: &[View]) -> Checked {
-    let plain = |views: &[View]| -> Vec<BTreeMap<String, (String, bool, Option<String>)>> {
-        let of = |shown: &Shown| (shown.text.clone(), shown.secret, shown.content_type.clone());
-        views.iter().map(|view| view.iter().map(|(key, shown)| (key.clone(), of(shown))).collect()).collect()
-    };
+    let of = |shown: &Shown| (shown.text.clone(), shown.secret, shown.content_type.clone());
+    let plain_one =
+        |view: &View| -> BTreeMap<_, _> { view.iter().map(|(key, shown)| (key.clone(), of(shown))).collect() };
+    let plain = |views: &[View]| -> Vec<_> { views.iter().map(plain_one).collect() };
     ensure!(plain(before) == plain(after), "{before:?} became {after:?}");
     Ok(())
 }

@@ -19,8 +19,7 @@ mod storm;
 mod story;
 #[path = "../support/mod.rs"]
 mod support;
-#[path = "../long/wire.rs"]
-#[allow(dead_code, reason = "the long runs use all of it")]
+#[path = "../support/wire.rs"]
 mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

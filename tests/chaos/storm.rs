@@ -20,7 +20,7 @@ pub(crate) fn rule(
     calm: Arc<AtomicUsize>,
     met: Arc<Mutex<Met>>,
 ) -> Rule {
-    let counts: Mutex<BTreeMap<(String, String, Option<String>), u64>> = Mutex::default();
+    let counts: Mutex<BTreeMap<_, u64>> = Mutex::default();
     Arc::new(move |call| {
         if calm.load(Ordering::SeqCst) > 0 {
             return Fault::None;

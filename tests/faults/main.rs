@@ -15,8 +15,7 @@ mod judge;
 mod stage;
 mod stores;
 mod table;
-#[path = "../long/wire.rs"]
-#[allow(dead_code, reason = "the long runs use all of it")]
+#[path = "../support/wire.rs"]
 mod wire;
 
 use std::collections::BTreeMap;

@@ -8,6 +8,7 @@
 mod outage;
 mod scene;
 mod unchanged;
+#[path = "../support/wire.rs"]
 mod wire;
 
 /// Tells whether everything is to be played at full length.

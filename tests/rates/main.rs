@@ -8,6 +8,5 @@ mod program;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
-#[path = "../long/wire.rs"]
-#[allow(dead_code, reason = "the long runs use all of it")]
+#[path = "../support/wire.rs"]
 mod wire;

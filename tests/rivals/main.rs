@@ -16,6 +16,5 @@ mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 mod undo;
-#[path = "../long/wire.rs"]
-#[allow(dead_code, reason = "the long runs use all of it")]
+#[path = "../support/wire.rs"]
 mod wire;

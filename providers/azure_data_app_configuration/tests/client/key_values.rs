@@ -302,7 +302,7 @@ async fn a_list_without_items_is_no_empty_list() {
 #[tokio::test]
 async fn pages_that_lead_round_end_with_an_error() {
     let page = |next: &str| {
-        Reply::json(&format!(r#"{{"items":[{ITEM}],"@nextLink":"/kv?api-version=2024-09-01&after={next}"}}"#))
+        Reply::json(format!(r#"{{"items":[{ITEM}],"@nextLink":"/kv?api-version=2024-09-01&after={next}"}}"#))
     };
     let mock = Mock::new([page("a"), page("b"), page("a")]);
     let list = mock.client().list_key_values(&KeyValueSelector::default(), None).unwrap();

@@ -1,5 +1,6 @@
 //! From the clients to the emulated stores without a socket: nothing waits but timers, so that the runtime's clock may
 //! run ahead whenever it likes.
+#![allow(dead_code, reason = "each of the test binaries uses a part of it")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
