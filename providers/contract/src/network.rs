@@ -101,12 +101,12 @@ mod tests {
     #[test]
     fn authorities_are_read_or_refused_in_one_sentence() {
         let path = std::env::temp_dir().join(format!("repin-authorities-{}", std::process::id()));
-        std::fs::write(&path, "no certificate").unwrap();
-        let error = read_authorities(&path).unwrap_err();
+        std::fs::write(&path, "no certificate").expect("done");
+        let error = read_authorities(&path).expect_err("refused");
         assert!(error.kind == ErrorKind::Refused && error.message.ends_with(": there is none"), "{error}");
-        std::fs::write(&path, "-----BEGIN CERTIFICATE-----\n").unwrap();
+        std::fs::write(&path, "-----BEGIN CERTIFICATE-----\n").expect("done");
         assert!(read_authorities(&path).is_ok());
-        std::fs::remove_file(&path).unwrap();
-        assert!(read_authorities(&path).unwrap_err().message.contains("No such file"));
+        std::fs::remove_file(&path).expect("done");
+        assert!(read_authorities(&path).expect_err("refused").message.contains("No such file"));
     }
 }
