@@ -123,6 +123,8 @@ fn notes() -> Value {
                 "title": "Role to assume", "examples": [{ "arn": "arn:aws:iam::111122223333:role/repin" }],
             },
             "endpoint_url": { "title": "Endpoint", "examples": ["http://127.0.0.1:4566"] },
+            "allow_http": { "title": "Plain http to another host", "examples": [true] },
+            "ca_bundle": { "title": "Certificates to trust", "examples": ["certificates/gateway.pem"] },
             "tier": { "title": "Tier", "examples": ["standard"] },
             "ledger_prefix": { "title": "Ledger prefix", "examples": ["/repin"], "pattern": "^/" },
             "rates": { "title": "Rates", "examples": [{ "get": 100, "put": 10 }] },
@@ -144,6 +146,8 @@ fn notes() -> Value {
                 "title": "Connection string",
                 "examples": [{ "env": "APPCONFIG_CONNECTION" }, { "file": "/run/secrets/appconfig" }],
             },
+            "allow_http": { "title": "Plain http to another host", "examples": [true] },
+            "ca_bundle": { "title": "Certificates to trust", "examples": ["certificates/gateway.pem"] },
             "revision_retention": {
                 "title": "Retention of revisions", "examples": ["7d", "30d"], "pattern": "^[0-9]+[dh]$",
             },

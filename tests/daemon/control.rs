@@ -414,9 +414,12 @@ async fn others_of_the_group_do_all_but_reveal_secrets() {
     }
     let open =
         |path: &str, mode| std::fs::set_permissions(world.path(path), Permissions::from_mode(mode)).expect("set");
-    for folder in [".", "state", "state/test"] {
+    for folder in [".", "state"] {
         open(folder, 0o755);
     }
+    // What the group may pass through stays so, and what others may is closed again.
+    std::os::unix::fs::chown(world.path("state/test"), None, Some(65_534)).expect("root may");
+    open("state/test", 0o750);
     let said = other(&["history"]).await.expect(64).stderr;
     assert!(said.contains("no file was given"), "not of its group: {said}");
     open("state/test/daemon.sock", 0o666);

@@ -25,6 +25,8 @@ use crate::stores::Stores;
 use crate::wire::{Hands, Wire};
 
 pub(crate) const ACCOUNT: &str = "111122223333";
+/// How old a stale read may be at the most.
+const READ_LAG: Duration = Duration::from_secs(10);
 /// The targets' names, and the names of the clouds.
 pub(crate) const SSM: Cloud = "ssm";
 pub(crate) const AZURE: Cloud = "azure";
@@ -256,6 +258,8 @@ impl Connect for Connector {
                 let secret = Secret::new(credentials::SECRET_ACCESS_KEY.to_owned());
                 options.credentials = Some((self.access_key_id.clone(), secret));
                 options.http_client = Some(self.aws.aws());
+                // Reads may be stale here, as those of a store that is not on loopback.
+                options.read_lag = Some(READ_LAG);
                 Ok(Arc::new(repin_aws_ssm::connect(config, options).await?))
             }
             TargetConfig::AzureAppConfiguration(config) => {
