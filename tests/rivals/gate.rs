@@ -23,8 +23,10 @@ pub(crate) struct Gate {
     stands: watch::Sender<bool>,
     /// Writes to App Configuration that carry no precondition: each could lose an update.
     careless: Mutex<Vec<String>>,
-    /// What stood here since it was closed, as the operations of AWS are called.
-    stood: Mutex<Vec<String>>,
+    /// The request before which it stood still, counted from 1; `u64::MAX` before that.
+    stood: AtomicU64,
+    /// The first operation of AWS at or after that.
+    next: Mutex<Option<String>>,
 }
 
 impl Gate {
@@ -34,7 +36,8 @@ impl Gate {
             at: AtomicU64::new(u64::MAX),
             stands: watch::Sender::new(false),
             careless: Mutex::default(),
-            stood: Mutex::default(),
+            stood: AtomicU64::new(u64::MAX),
+            next: Mutex::default(),
         })
     }
 
@@ -42,6 +45,8 @@ impl Gate {
     pub(crate) fn close_before(&self, request: u64) {
         self.passed.store(0, Ordering::SeqCst);
         self.at.store(request, Ordering::SeqCst);
+        self.stood.store(request, Ordering::SeqCst);
+        *self.next() = None;
     }
 
     /// Waits until the process stands at the gate.
@@ -61,21 +66,22 @@ impl Gate {
         self.careless.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Tells whether an unconditional delete of Parameter Store stood here: it has looked, and nothing can stop it.
+    /// Tells whether the stop came between the look at a parameter and its delete, which nothing can stop then.
     pub(crate) fn stopped_a_delete(&self) -> bool {
-        self.stood().iter().any(|operation| operation.ends_with(".DeleteParameter"))
+        self.next().as_ref().is_some_and(|operation| operation.ends_with(".DeleteParameter"))
     }
 
-    fn stood(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
-        self.stood.lock().unwrap_or_else(PoisonError::into_inner)
+    fn next(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn pass(&self, operation: &str) {
+    async fn pass(&self, aws: Option<&str>) {
         let number = self.passed.fetch_add(1, Ordering::SeqCst) + 1;
-        let at = self.at.load(Ordering::SeqCst);
-        if number >= at {
+        if let Some(operation) = aws.filter(|_| number >= self.stood.load(Ordering::SeqCst)) {
+            self.next().get_or_insert_with(|| operation.to_owned());
+        }
+        if number >= self.at.load(Ordering::SeqCst) {
             // What the process sends beside the request that stands here waits as well: it is stopped as a whole.
-            self.stood().push(operation.to_owned());
             let mut stands = self.stands.subscribe();
             self.stands.send_replace(true);
             let _ = stands.wait_for(|stands| !*stands).await;
@@ -123,7 +129,7 @@ impl HttpConnector for Gated {
         let Self { wire, gate } = self.clone();
         HttpConnectorFuture::new(async move {
             let operation = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
-            gate.pass(&operation).await;
+            gate.pass(Some(&operation)).await;
             wire.call(request).await
         })
     }
@@ -133,7 +139,7 @@ impl HttpConnector for Gated {
 impl HttpClient for Gated {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         self.gate.look_at(request);
-        self.gate.pass("").await;
+        self.gate.pass(None).await;
         self.wire.execute_request(request).await
     }
 }
