@@ -11,6 +11,10 @@ mod unchanged;
 #[path = "../support/wire.rs"]
 mod wire;
 
+/// That of the program: what another one keeps for itself is not what is looked for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Tells whether everything is to be played at full length.
 fn is_full() -> bool {
     std::env::var_os("REPIN_LONG_RUN").is_some_and(|value| value == "1")
