@@ -35,7 +35,7 @@ pub fn lines(text: &str) -> Cow<'_, str> {
 /// Escapes a screen that was put together from texts and our own styles: the last look before it is printed.
 ///
 /// The styles pass, which are all that we write of terminal codes: colours, bold and faint. What others say went through
-/// [`line`] or [`lines`] before, so that it cannot have any.
+/// [`line()`] or [`lines`] before, so that it cannot have any.
 pub fn screen(text: &str) -> Cow<'_, str> {
     escaped(text, |c, rest| match c {
         '\n' | '\t' => 1,
