@@ -20,9 +20,9 @@ Exit codes:
     0  done, or nothing to do
     1  failed; nothing new is served anywhere
     2  changes or drift exist (only with --detailed-exitcode)
-    3  partial: some steps are served, others not yet; any host's next pass goes on
-    4  the rest could not be served, and what had been served was put back (--atomic)
-    5  conflict: stale plan, somebody else wrote, another owner, wrong account, or file behind
+    3  partial: some is served, the rest not yet; any host's next pass goes on
+    4  not all could be served, and what had been was put back (--atomic)
+    5  conflict: stale plan, another writer or owner, wrong account, file behind
     6  held: all that is left to do is held, nothing was written
    64  usage
    75  throttled or unreachable; nothing done; worth trying again
@@ -32,7 +32,7 @@ Exit codes:
 
 Where to start:
   repin init                  write a starter file
-  repin plan --emulate        plan on both clouds embedded in this program: no account needed
+  repin plan --emulate        plan on embedded clouds: no account needed
   repin reconcile --emulate   release it there
   repin status --emulate      see how it stands";
 
@@ -42,19 +42,19 @@ How to read it:
   +  is created          ~  is changed          -  is deleted
   ^  is served at another version that is there already, or taken over as it is
   !  differs from what repin last wrote, and policy.drift only reports that
-A column says what each target serves now and will serve; below a key stand the changed JSON paths.
+A column says what each target serves now and will serve; below a key stand the changed JSON paths. \
 A secret only says that it differs. What is below a prefix and not in the file is never touched.
 
 Examples:
   repin plan -f repin.yaml --detailed-exitcode
   repin plan -f repin.yaml -o markdown > comment.md
-  repin plan -f repin.yaml --out release.plan && repin reconcile --plan release.plan";
+  repin plan --out release.plan && repin reconcile --plan release.plan";
 
 /// What a pass does.
 const RECONCILE_HELP: &str = "\
-A pass looks at every target, plans, claims the release in every target's ledger, and only then
-writes. If looking, planning or claiming fails anywhere, nothing is written anywhere. If a target
-fails later, the others go on, the rest is recorded as pending (exit 3), and the next pass of any
+A pass looks at every target, plans, claims the release in every target's ledger, and only then \
+writes. If looking, planning or claiming fails anywhere, nothing is written anywhere. If a target \
+fails later, the others go on, the rest is recorded as pending (exit 3), and the next pass of any \
 host takes it up. With nothing to do it writes nothing and makes no release.
 
 Examples:
@@ -63,18 +63,19 @@ Examples:
 
 /// What the daemon does.
 const DAEMON_HELP: &str = "\
-It looks at every target once an interval, puts back what others changed, and releases the file as
-soon as it changes: also where it is renamed over, reached through links, or a mounted volume. A file
-that cannot be read leaves the last good one in force. Targets are independent: one that is down
+It looks at every target once an interval, puts back what others changed, and releases the file as \
+soon as it changes: also where it is renamed over, reached through links, or a mounted volume. A file \
+that cannot be read leaves the last good one in force. Targets are independent: one that is down \
 keeps no other from being corrected, and only a release waits for all of them.
 
 Signals:
-  SIGHUP           read the file again, take fresh credentials, look at every target
-  SIGTERM, SIGINT  stop as soon as nothing is half done, within 25 s; exit 0 (SIGINT: 130). Once more to
-                   stop at once, exit 143 (130): what was begun is recorded as begun
+  SIGHUP        read the file again, take fresh credentials, look at each target
+  SIGTERM       stop as soon as nothing is half done, within 25 s; exit 0
+  SIGINT        the same; exit 130
+  a second one  stop at once; exit 143 or 130; what was begun is recorded
 
-Beside it every other command works: a rollback or a hold is obeyed, whichever host it comes from. On
-this host commands go through its socket ($RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/repin, else beside
+Beside it every other command works: a rollback or a hold is obeyed, whichever host it comes from. On \
+this host commands go through its socket ($RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/repin, else beside \
 its state) and need no credentials of their own: its user and group are served. --direct goes round it.
 
 Examples:
@@ -86,7 +87,7 @@ Examples:
 const STATUS_HELP: &str = "\
 Sync says whether a target serves what the ledger says:
   synced   it does
-  drifted  somebody else changed or removed something; the next pass puts it back
+  drifted  somebody else changed something; the next pass puts it back
   pending  a release is not wholly served yet; any host's next pass goes on
   unknown  the target could not be seen
 
@@ -98,32 +99,32 @@ Examples:
 
 /// What rights are printed.
 const IAM_HELP: &str = "\
-For each principal on AWS a policy, for each App Configuration store a role; nothing is sent anywhere
-and only the name and the targets of the file are needed. A change of entries changes nothing in it;
+For each principal on AWS a policy, for each App Configuration store a role; nothing is sent anywhere \
+and only the name and the targets of the file are needed. A change of entries changes nothing in it; \
 another prefix, key, name or way of serving does.
 
 Examples:
   repin iam --mode apply -f repin.yaml
   repin iam --mode plan -f repin.yaml -o json | jq .aws[0].policy > plan.json
-  repin iam --mode apply --target azure --subscription ID --resource-group ai -o json | jq .azure[0].role";
+  repin iam --mode apply --target azure --subscription ID --resource-group ai";
 
 /// What is looked at, and what the words mean.
 const DOCTOR_HELP: &str = "\
-For this host and for each target one line a check, and where it is not well the mend. It changes nothing
-anywhere: rights are tried by reads, on App Configuration also by writes under a condition that cannot
+For this host and for each target one line a check, and where it is not well the mend. It changes nothing \
+anywhere: rights are tried by reads, on App Configuration also by writes under a condition that cannot \
 hold, and what cannot be tried without an effect is named. At most 20 requests go to a target.
   ok    it is well
   warn  it works, and may be wanted otherwise
-  fail  it does not work: the exit code is that of the gravest (78, 5, 77, 1, 75; 0 without any)
+  fail  it does not work: the gravest gives the exit code (78, 5, 77, 1, 75)
   skip  it was not tried, and why
 
-With -o json: {format: 1, name, checks: [{target, check, result: ok|warn|fail|skip, found, mend, rights}]};
-target is null for this host, name where the file does not say it, and mend where there is none.
+With -o json: {format: 1, name, checks: [{target, check, result: ok|warn|fail|skip, found, mend, rights}]}; \
+target is null for this host, name where the file does not say it, and mend where there is none. \
 It looks with the credentials of this command; for those of a service run it as the service's user.
 
 Examples:
   repin doctor -f repin.yaml
-  repin doctor --target \"aws-*\" --mode plan -o json | jq '.checks[] | select(.result == \"fail\")'";
+  repin doctor --mode plan -o json | jq '.checks[] | select(.result == \"fail\")'";
 
 /// Keeps AWS SSM Parameter Store and Azure App Configuration equal to one reviewed file, in numbered releases that can
 /// be put back.

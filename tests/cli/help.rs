@@ -26,6 +26,38 @@ async fn every_command_has_help_with_an_example() {
     }
 }
 
+/// Paragraphs are as wide as the terminal, and rows of tables fit into a narrow one.
+#[tokio::test(flavor = "multi_thread")]
+async fn help_is_wrapped_by_the_terminal_alone() {
+    let world = World::new().await;
+    let mut pages = commands(&world).await;
+    pages.push(String::new());
+    for command in pages {
+        let mut rows = Vec::new();
+        for width in [80, 100] {
+            let mut asked = world.command(&[&command, "--help"][usize::from(command.is_empty())..]);
+            let output = asked.env("COLUMNS", width.to_string()).output().await.expect("the program runs");
+            let page = String::from_utf8(output.stdout).expect("text");
+            let lines: Vec<_> = page.lines().collect();
+            for pair in lines.windows(2).filter(|pair| is_prose(pair[0]) && is_prose(pair[1])) {
+                let next = pair[1].split(' ').next().expect("one at least");
+                let fits = pair[0].chars().count() + 1 + next.chars().count() <= width;
+                assert!(!fits, "{command} at {width}: {pair:?}\n{page}");
+            }
+            let (_, after) = page.rsplit_once("When to use colour").expect("an option of every command");
+            let (_, after) = after.split_once("\n\n").expect("an example at least");
+            let after = after.split_once("[default: auto]").map_or(after, |(_, after)| after);
+            rows.push(after.lines().filter(|line| line.starts_with(' ')).map(str::to_owned).collect::<Vec<_>>());
+        }
+        assert!(!rows[0].is_empty(), "{command} has no example");
+        assert_eq!(rows[0], rows[1], "{command}: a row does not fit into 80 columns");
+    }
+}
+
+fn is_prose(line: &str) -> bool {
+    !line.is_empty() && !line.starts_with(' ') && !line.ends_with(':')
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_main_page_lists_every_exit_code() {
     let world = World::new().await;

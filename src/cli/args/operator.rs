@@ -12,23 +12,23 @@ use super::parse_duration;
 
 /// How to go back.
 pub(super) const ROLLBACK_HELP: &str = "\
-Every target serves again what it served at that release, by its own native versions, and the file
-may not bring back what was taken back: those entries are held until the file gives them another
-content, or until repin resume. Everything else goes on being reconciled. Going back makes a release
+Every target serves again what it served at that release, by its own native versions, and the file \
+may not bring back what was taken back: those entries are held until the file gives them another \
+content, or until repin resume. Everything else goes on being reconciled. Going back makes a release \
 of its own, so it can be gone back from.
 
-Only the name and the targets of the file are needed. A target that cannot be reached keeps no other
+Only the name and the targets of the file are needed. A target that cannot be reached keeps no other \
 waiting: it is recorded as pending (exit 3), and any host's next pass finishes it.
 
 Examples:
-  repin rollback -f repin.yaml -m \"refusals up\"       one step; once more goes further back
+  repin rollback -m \"refusals up\"   one step; once more goes further back
   repin rollback 41 -f repin.yaml --dry-run
   repin rollback --at 2026-11-22T03:00Z -f repin.yaml
   repin rollback 41 --key \"prompts/**\" -f repin.yaml";
 
 /// Who may change what.
 pub(super) const HOLD_HELP: &str = "\
-The file changes nothing of these entries until repin resume, on any host. They are still put back
+The file changes nothing of these entries until repin resume, on any host. They are still put back \
 when somebody changes them in a store, and they can be rolled back.
 
 Example:
@@ -36,7 +36,7 @@ Example:
 
 /// How holds end.
 pub(super) const RESUME_HELP: &str = "\
-Only lifts holds, those of rollbacks and those of repin hold; the next pass of any host releases what
+Only lifts holds, those of rollbacks and those of repin hold; the next pass of any host releases what \
 the file asks for. What is pinned stays so until repin unpin.
 
 Examples:
@@ -45,13 +45,13 @@ Examples:
 
 /// What a version is.
 pub(super) const PIN_HELP: &str = "\
-The entry serves this version and stays there, whatever the file says, until repin unpin. A version is
-what repin history KEY lists: a number on SSM, an etag on App Configuration, or there a time that
+The entry serves this version and stays there, whatever the file says, until repin unpin. A version is \
+what repin history KEY lists: a number on SSM, an etag on App Configuration, or there a time that \
 names one revision.
 
 Examples:
-  repin pin chat/config --target aws-eu --version 7 -m \"last good one\" -f repin.yaml
-  repin pin chat/config --target azure --version 2026-11-22T03:00:00Z -f repin.yaml";
+  repin pin chat/config --target aws-eu --version 7 -m \"last good one\"
+  repin pin chat/config --target azure --version 2026-11-22T03:00:00Z";
 
 /// How pins end.
 pub(super) const UNPIN_HELP: &str = "\
@@ -62,7 +62,7 @@ Example:
 
 /// What is left.
 pub(super) const FORGET_HELP: &str = "\
-The stores stay as they are. An entry that the file still has is met again as something that is not
+The stores stay as they are. An entry that the file still has is met again as something that is not \
 ours: take it out of the file too, or name it in forget there.
 
 Examples:
