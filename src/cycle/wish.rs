@@ -596,13 +596,10 @@ fn outcome(
 ) -> Outcome {
     Outcome {
         release: plan.release.as_ref().map(|release| release.number),
-        plan,
         steps: executed.steps,
         failures: executed.failures,
-        recorded: BTreeSet::new(),
         requests: sent(pass.providers, before),
         interrupted: executed.interrupted,
-        undone: false,
-        stalled: false,
+        ..Outcome::untried(plan)
     }
 }

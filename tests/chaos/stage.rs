@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use repin::cycle::wish::{self, Ask, WishError, WishPass};
 use repin::cycle::{self, Host, Pass, PassError};
 use repin::desired;
@@ -17,14 +16,14 @@ use repin::model::release::{Ledger, Runner, TargetId};
 use repin::record::host::HostMemory;
 use repin::record::ledger::{self, KnownDocuments};
 use repin_emulator::appconfig::AppConfigRates;
-use repin_emulator::{Clock, Emulator, KmsKey, Options, Rates, credentials};
+use repin_emulator::{Emulator, KmsKey, Options, Rates, credentials};
 use repin_provider::{Owner, Provider, Secret, TargetName};
 use tokio::sync::watch;
 
 use crate::gate::Gate;
 use crate::readers::{LABEL, PREFIX, REFERENCE, REGIONS, Readers};
 use crate::story::{Death, Form, Kind, Rival, Settings};
-use crate::wire::{Hands, Wire};
+use crate::wire::{Hands, Wire, Wired};
 
 const ACCOUNT: &str = "111122223333";
 /// Never connected to, so that it may be the same in every run: what is sorted by place is then sorted alike.
@@ -105,12 +104,10 @@ impl Stage {
             region: region.into(),
             key: "alias/ai-config".into(),
         });
-        let clock = Clock::manual(Timestamp::now());
         let lag = (settings.lag > 0).then(|| Duration::from_secs(settings.lag));
         let options = Options {
             account: ACCOUNT.into(),
             kms_keys: keys.into(),
-            clock: clock.clone(),
             recreate_wait: settings.recreate_wait,
             short_pages: settings.short_pages,
             ssm_read_lag: lag,
@@ -120,10 +117,7 @@ impl Stage {
             snapshot_provisioning: Duration::from_millis(settings.provisioning),
             ..Options::default()
         };
-        let emulator = Emulator::start(options).await.expect("the emulator starts");
-        let hands = Hands::new(clock);
-        let aws = Wire::new(emulator.aws_in_process().expect("no TLS"), hands.clone(), "/repin/");
-        let azure = Wire::new(emulator.azure_in_process().expect("no TLS"), hands.clone(), ".repin");
+        let Wired { emulator, aws, azure, hands } = Wired::start(options).await;
         let connection = emulator.connection_string().replace(&emulator.azure_endpoint(), AZURE_ENDPOINT);
         let calm = Arc::new(AtomicUsize::new(0));
         let names = (0..settings.kinds.len()).map(key).collect();

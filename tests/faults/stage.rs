@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use repin::control::{FORMAT, Line, Request};
 use repin::cycle::Host;
 use repin::daemon::control::Peer;
@@ -17,12 +16,12 @@ use repin::model::desired::{Desired, TargetConfig};
 use repin::model::outcome::Interrupt;
 use repin::model::release::TargetId;
 use repin::record::host::{self, HostMemory};
-use repin_emulator::{Call, Clock, Emulator, KmsKey, Options, credentials};
+use repin_emulator::{Call, Emulator, KmsKey, Options, credentials};
 use repin_provider::{Error, Owner, Provider, Secret};
 use tokio::sync::{mpsc, watch};
 
 use crate::stores::Stores;
-use crate::wire::{Hands, Wire};
+use crate::wire::{Hands, Wire, Wired};
 
 pub(crate) const ACCOUNT: &str = "111122223333";
 /// How old a stale read may be at the most.
@@ -78,13 +77,8 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn start() -> Self {
         let key = KmsKey { account: ACCOUNT.into(), region: "eu-west-1".into(), key: "alias/ai-config".into() };
-        let clock = Clock::manual(Timestamp::now());
-        let options =
-            Options { account: ACCOUNT.into(), kms_keys: vec![key], clock: clock.clone(), ..Options::default() };
-        let emulator = Emulator::start(options).await.expect("the emulator starts");
-        let hands = Hands::new(clock);
-        let aws = Wire::new(emulator.aws_in_process().expect("no TLS"), hands.clone(), "/repin/");
-        let azure = Wire::new(emulator.azure_in_process().expect("no TLS"), hands.clone(), ".repin");
+        let options = Options { account: ACCOUNT.into(), kms_keys: vec![key], ..Options::default() };
+        let Wired { emulator, aws, azure, hands } = Wired::start(options).await;
         let dir = tempfile::tempdir().expect("a folder");
         Self { emulator, aws, azure, hands, dir, cases: Cell::new(0) }
     }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::{join, join_all};
-use jiff::Timestamp;
 use repin::cycle::Host;
 use repin::daemon::{Board, Connect, Setup};
 use repin::desired;
@@ -15,7 +14,7 @@ use repin::model::desired::TargetConfig;
 use repin::model::outcome::Interrupt;
 use repin::model::release::TargetId;
 use repin::record::host::{self, HostMemory};
-use repin_emulator::{Clock, Emulator, KmsKey, Options};
+use repin_emulator::{Emulator, KmsKey, Options};
 use repin_provider::{Error, Owner, Provider, Secret};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -23,7 +22,7 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::wire::{Hands, Wire};
+use crate::wire::{Hands, Wire, Wired};
 
 const ACCOUNT: &str = "111122223333";
 /// The interval that a daemon has unless it is told otherwise.
@@ -78,13 +77,8 @@ impl Scene {
     /// Starts the stores, and writes a file with these entries (YAML, indented by two).
     pub(crate) async fn new(entries: &str) -> Self {
         let key = KmsKey { account: ACCOUNT.into(), region: "eu-west-1".into(), key: "alias/ai-config".into() };
-        let clock = Clock::manual(Timestamp::now());
-        let options =
-            Options { account: ACCOUNT.into(), kms_keys: vec![key], clock: clock.clone(), ..Options::default() };
-        let emulator = Emulator::start(options).await.expect("the emulator starts");
-        let hands = Hands::new(clock);
-        let aws = Wire::new(emulator.aws_in_process().expect("no TLS"), hands.clone(), "/repin/");
-        let azure = Wire::new(emulator.azure_in_process().expect("no TLS"), hands.clone(), ".repin");
+        let options = Options { account: ACCOUNT.into(), kms_keys: vec![key], ..Options::default() };
+        let Wired { emulator, aws, azure, hands } = Wired::start(options).await;
         let scene =
             Self { emulator, aws, azure, dir: tempfile::tempdir().expect("a folder"), hands, log: Log::default() };
         scene.write(entries);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use jiff::Timestamp;
 use repin::cycle::wish::{self, Ask, WishPass};
 use repin::cycle::{self, Host, Pass, PassError};
 use repin::desired;
@@ -16,14 +15,14 @@ use repin::model::release::TargetId;
 use repin::record::host::{self, HostMemory};
 use repin::timeline::Back;
 use repin_emulator::appconfig::AppConfigRates;
-use repin_emulator::{Clock, Emulator, Options, Rates};
+use repin_emulator::{Emulator, Options, Rates};
 use repin_provider::limit::Share;
 use repin_provider::{Provider, Secret, TargetName};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::support::ACCOUNT;
-use crate::wire::{Hands, Wire};
+use crate::wire::{Hands, Wire, Wired};
 
 /// The stores.
 pub(crate) struct Stage {
@@ -53,12 +52,8 @@ pub(crate) fn entries(count: usize, value: &str) -> String {
 
 impl Stage {
     pub(crate) async fn new(options: Options) -> Self {
-        let clock = Clock::manual(Timestamp::now());
-        let options = Options { account: ACCOUNT.into(), clock: clock.clone(), ..options };
-        let emulator = Emulator::start(options).await.expect("the emulator starts");
-        let hands = Hands::new(clock);
-        let aws = Wire::new(emulator.aws_in_process().expect("no TLS"), hands.clone(), "/repin/");
-        let azure = Wire::new(emulator.azure_in_process().expect("no TLS"), hands.clone(), ".repin");
+        let options = Options { account: ACCOUNT.into(), ..options };
+        let Wired { emulator, aws, azure, hands } = Wired::start(options).await;
         Self { emulator, aws, azure, hands, dir: tempfile::tempdir().expect("a folder") }
     }
 

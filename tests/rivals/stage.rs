@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use repin::cycle::wish::{self, Ask, WishError, WishPass};
 use repin::cycle::{self, Host, Pass, PassError};
 use repin::desired;
@@ -18,14 +17,14 @@ use repin::model::release::{Ledger, Runner, TargetId};
 use repin::record::host::HostMemory;
 use repin::record::ledger::{self, KnownDocuments};
 use repin::timeline::Back;
-use repin_emulator::{Clock, Emulator, Options};
+use repin_emulator::{Emulator, Options};
 use repin_provider::{Provider, Secret, TargetName};
 use tokio::sync::watch;
 
 use crate::console::Console;
 use crate::gate::{Gate, Gated};
 use crate::support::ACCOUNT;
-use crate::wire::{Hands, Wire};
+use crate::wire::{Hands, Wire, Wired};
 
 /// How readers meet both targets: on AWS, on Azure.
 pub(crate) type Forms = (&'static str, &'static str);
@@ -52,13 +51,8 @@ pub(crate) struct Clouds {
 
 impl Clouds {
     pub(crate) async fn start() -> Self {
-        let clock = Clock::manual(Timestamp::now());
-        let options =
-            Options { account: ACCOUNT.into(), clock: clock.clone(), recreate_wait: false, ..Options::default() };
-        let emulator = Emulator::start(options).await.expect("the emulator starts");
-        let hands = Hands::new(clock);
-        let aws = Wire::new(emulator.aws_in_process().expect("no TLS"), hands.clone(), "/repin/");
-        let azure = Wire::new(emulator.azure_in_process().expect("no TLS"), hands.clone(), ".repin");
+        let options = Options { account: ACCOUNT.into(), recreate_wait: false, ..Options::default() };
+        let Wired { emulator, aws, azure, hands } = Wired::start(options).await;
         let dir = tempfile::tempdir().expect("a folder");
         Self { emulator, aws, azure, hands, dir, stories: AtomicU64::new(0), nonces: AtomicU64::new(0) }
     }

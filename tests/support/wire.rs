@@ -19,7 +19,8 @@ use bytes::Bytes;
 use futures::stream;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
-use repin_emulator::{Clock, Delivered, InProcess};
+use jiff::Timestamp;
+use repin_emulator::{Clock, Delivered, Emulator, InProcess, Options};
 
 /// What reading on says where an answer broke off.
 const CUT: &str = "the connection closed in the middle of the body";
@@ -39,7 +40,7 @@ impl Hands {
     }
 
     /// Moves the stores' clock to where the runtime's is, and returns the time.
-    pub(crate) fn now(&self) -> jiff::Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         let elapsed = u64::try_from(self.began.elapsed().as_millis()).expect("no test lasts as long");
         let before = self.moved.fetch_max(elapsed, Ordering::SeqCst);
         self.stores.advance(Duration::from_millis(elapsed.saturating_sub(before)));
@@ -55,6 +56,26 @@ pub(crate) trait Gate: std::fmt::Debug + Send + Sync {
 
     /// Meets a request that the store has dealt with, before its answer goes back.
     async fn after(&self, request: &http::Request<Bytes>);
+}
+
+/// Both stores under a clock that is moved, and the ways to them.
+pub(crate) struct Wired {
+    pub(crate) emulator: Emulator,
+    pub(crate) aws: Wire,
+    pub(crate) azure: Wire,
+    pub(crate) hands: Hands,
+}
+
+impl Wired {
+    /// Starts the stores. Their clock begins at the present, whatever the options say.
+    pub(crate) async fn start(options: Options) -> Self {
+        let clock = Clock::manual(Timestamp::now());
+        let emulator = Emulator::start(Options { clock: clock.clone(), ..options }).await.expect("the emulator starts");
+        let hands = Hands::new(clock);
+        let aws = Wire::new(emulator.aws_in_process().expect("no TLS"), hands.clone(), "/repin/");
+        let azure = Wire::new(emulator.azure_in_process().expect("no TLS"), hands.clone(), ".repin");
+        Self { emulator, aws, azure, hands }
+    }
 }
 
 /// One store as its client reaches it.
