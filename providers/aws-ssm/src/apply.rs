@@ -14,6 +14,7 @@ use repin_provider::{
 use crate::Ssm;
 use crate::convert;
 use crate::error::Call;
+use crate::memory::Form;
 use crate::pace::Category;
 
 impl Ssm {
@@ -33,10 +34,11 @@ impl Ssm {
         if !self.client.is_loopback() {
             self.rest(key, &name).await;
         }
-        let answer = match self.put(key, &name, content, tier, false).await {
+        let form = if content.value.is_secret() { Form::Secret } else { Form::String };
+        let answer = match self.put(key, &name, content, (form, tier), false).await {
             // An emulator may keep to this rule of the service or not; one that does says so.
             Err(error) if error.kind == ErrorKind::Throttled && self.rest(key, &name).await => {
-                self.put(key, &name, content, tier, false).await?
+                self.put(key, &name, content, (form, tier), false).await?
             }
             other => other?,
         };
@@ -60,13 +62,13 @@ impl Ssm {
             return Err(call.error(ErrorKind::Conflict, format_args!("{expected:?} is no version of a parameter")));
         };
         let name = self.name_of(key);
-        self.refuse_downgrade(key, &name, content).await?;
+        let form = self.form(key, &name, content).await?;
         self.ensure_tags(key, &name, content).await?;
         let tier = self.tier(&name, content);
-        let answer = match self.put(key, &name, content, tier, true).await {
+        let answer = match self.put(key, &name, content, (form, tier), true).await {
             // The tier of a parameter costs a slow call to see, so it is found out this way: a definite no, once.
             Err(error) if tier == Tier::Standard && is_tier_refusal(&error) => {
-                self.put(key, &name, content, Tier::Advanced, true).await?
+                self.put(key, &name, content, (form, Tier::Advanced), true).await?
             }
             other => other?,
         };
@@ -79,17 +81,22 @@ impl Ssm {
         })
     }
 
+    /// Returns what to store a content as that replaces another. A list stays one: its readers count on that.
+    ///
+    /// # Errors
     /// Refuses to put plain text over a secret: the store would take it, and show the value to whoever may read.
-    async fn refuse_downgrade(&self, key: &Key, name: &str, content: &Content) -> Result<()> {
+    async fn form(&self, key: &Key, name: &str, content: &Content) -> Result<Form> {
         if content.value.is_secret() {
-            return Ok(());
+            return Ok(Form::Secret);
         }
-        let secret = match self.memory.is_secret(name) {
-            Some(secret) => secret,
-            None => self.look(key).await?.item().is_some_and(|item| item.secret),
+        let known = match self.memory.form(name) {
+            Some(form) => Some(form),
+            None => self.look(key).await?.item().map(Form::of),
         };
-        if !secret {
-            return Ok(());
+        match known {
+            Some(Form::Secret) => {}
+            Some(Form::List) => return Ok(Form::List),
+            Some(Form::String) | None => return Ok(Form::String),
         }
         let message = "it is a SecureString, and plain text would take its place";
         let hint = "Set `secret: true` for it, or delete the parameter first.";
@@ -116,16 +123,15 @@ impl Ssm {
         key: &Key,
         name: &str,
         content: &Content,
-        tier: Tier,
+        (form, tier): (Form, Tier),
         overwrite: bool,
     ) -> Result<PutParameterOutput> {
-        let secret = content.value.is_secret();
         let call = Call {
             writes: true,
             value: Some(content.value.expose()),
             ..self.client.call("PutParameter", Some(key), "")
         };
-        let kms_key = if secret { Some(self.kms_key(&call)?) } else { None };
+        let kms_key = if form == Form::Secret { Some(self.kms_key(&call)?) } else { None };
         let tags = (!overwrite).then(|| convert::tags(content, &self.owner));
         self.client.turn(Category::Put).await;
         let answer = self
@@ -134,7 +140,7 @@ impl Ssm {
             .put_parameter()
             .name(name)
             .value(content.value.expose())
-            .r#type(convert::native_type(secret))
+            .r#type(convert::native_type(form))
             .tier(convert::native_tier(tier))
             .overwrite(overwrite)
             .set_key_id(kms_key)
@@ -145,7 +151,7 @@ impl Ssm {
             .map_err(|error| call.failed(error))?;
         check_version(&call, answer.version)?;
         let advanced = answer.tier == Some(ParameterTier::Advanced);
-        self.memory.put(name, answer.version, secret, advanced.then_some(Tier::Advanced));
+        self.memory.put(name, answer.version, form, advanced.then_some(Tier::Advanced));
         Ok(answer)
     }
 

@@ -8,6 +8,8 @@ use aws_smithy_types::date_time::Format;
 use jiff::Timestamp;
 use repin_provider::{Content, Item, Key, Owner, ReadValue, Revision, Secret, Tier, Version};
 
+use crate::memory::Form;
+
 /// The tag that names the owner of a parameter, written in the create itself.
 pub const OWNER_TAG: &str = "repin:owner";
 
@@ -113,8 +115,12 @@ pub(crate) fn tags(content: &Content, owner: &Owner) -> Vec<Tag> {
 }
 
 /// Returns the type that a value is stored as.
-pub(crate) fn native_type(secret: bool) -> ParameterType {
-    if secret { ParameterType::SecureString } else { ParameterType::String }
+pub(crate) fn native_type(form: Form) -> ParameterType {
+    match form {
+        Form::String => ParameterType::String,
+        Form::List => ParameterType::StringList,
+        Form::Secret => ParameterType::SecureString,
+    }
 }
 
 /// Returns the wire's name of a tier.

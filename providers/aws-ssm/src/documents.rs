@@ -14,6 +14,7 @@ use crate::connect::{MAX_DOCUMENT, Ssm};
 use crate::convert::{self, BATCH, Pick};
 use crate::count::StoreClock;
 use crate::error::Call;
+use crate::memory::Form;
 use crate::observe::{Answer, Picks, UNNAMED};
 use crate::pace::Category;
 
@@ -158,13 +159,14 @@ impl Ssm {
         check_body(&call, text)?;
         let kms_key = if secret { Some(self.kms_key(&call)?) } else { None };
         self.client.turn(Category::Put).await;
+        let form = if secret { Form::Secret } else { Form::String };
         let answer = self
             .client
             .writes()
             .put_parameter()
             .name(&path)
             .value(text)
-            .r#type(convert::native_type(secret))
+            .r#type(convert::native_type(form))
             .set_key_id(kms_key)
             .tier(ParameterTier::Standard)
             .overwrite(overwrite)
@@ -172,7 +174,7 @@ impl Ssm {
             .await
             .map_err(|error| call.failed(error))?;
         check_version(&call, answer.version)?;
-        self.memory.put(&path, answer.version, secret, None);
+        self.memory.put(&path, answer.version, form, None);
         Ok(answer.version)
     }
 

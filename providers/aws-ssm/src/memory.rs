@@ -32,9 +32,28 @@ type Name = [u64; 2];
 /// Small, since a daemon has one for each of ten thousand parameters: what few of them have is elsewhere.
 #[derive(Debug, Default)]
 struct Known {
-    secret: Option<bool>,
+    form: Option<Form>,
     tier: Option<Tier>,
     did: Option<Box<Did>>,
+}
+
+/// What a parameter is stored as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    String,
+    /// Somebody else's: its readers split the value at commas.
+    List,
+    Secret,
+}
+
+impl Form {
+    pub(crate) fn of(item: &Item) -> Self {
+        match item.native_type.as_deref() {
+            _ if item.secret => Self::Secret,
+            Some("StringList") => Self::List,
+            _ => Self::String,
+        }
+    }
 }
 
 /// What we did to a parameter last.
@@ -87,13 +106,13 @@ impl Memory {
 
     /// Remembers an item that the store showed.
     pub(crate) fn saw(&self, name: &str, item: &Item) {
-        self.with(name, |known| known.secret = Some(item.secret));
+        self.with(name, |known| known.form = Some(Form::of(item)));
     }
 
     /// Remembers a put: the version it made, and what it was stored as.
-    pub(crate) fn put(&self, name: &str, number: i64, secret: bool, tier: Option<Tier>) {
+    pub(crate) fn put(&self, name: &str, number: i64, form: Form, tier: Option<Tier>) {
         self.with(name, |known| {
-            known.secret = Some(secret);
+            known.form = Some(form);
             known.tier = tier.or(known.tier);
             known.did().wrote = Some((Wrote::Version(number), Instant::now()));
         });
@@ -113,9 +132,9 @@ impl Memory {
         self.with(name, |known| known.did().labelled = Some((number, Instant::now())));
     }
 
-    /// Returns whether the parameter is a SecureString, if that is known.
-    pub(crate) fn is_secret(&self, name: &str) -> Option<bool> {
-        self.with(name, |known| known.secret)
+    /// Returns what the parameter is stored as, if that is known.
+    pub(crate) fn form(&self, name: &str) -> Option<Form> {
+        self.with(name, |known| known.form)
     }
 
     /// Returns the tier that an earlier put answered.
@@ -191,7 +210,7 @@ mod tests {
     async fn an_answer_older_than_our_write_is_stale_for_a_while() {
         let memory = Memory::new(Duration::from_secs(10));
         assert!(!memory.is_stale("/a", None));
-        memory.put("/a", 7, false, None);
+        memory.put("/a", 7, Form::String, None);
         assert!(memory.is_stale("/a", None));
         assert!(memory.is_stale("/a", Some(&Version::new("6", None))));
         assert!(!memory.is_stale("/a", Some(&Version::new("7", None))));
@@ -205,7 +224,7 @@ mod tests {
     async fn a_label_is_late_until_it_is_where_we_moved_it() {
         let memory = Memory::new(Duration::from_secs(10));
         let (three, seven) = (Version::new("3", None), Version::new("7", None));
-        memory.put("/a", 7, false, None);
+        memory.put("/a", 7, Form::String, None);
         assert!(!memory.is_label_stale("/a", Some(&three)), "a put moves no label");
         assert!(!memory.is_label_stale("/a", None));
         memory.labelled("/a", Some(3));
@@ -225,7 +244,7 @@ mod tests {
         let memory = Memory::new(Duration::from_secs(10));
         memory.saw("/a", &item(3, true));
         memory.deleted("/a", Some(3));
-        assert_eq!(memory.is_secret("/a"), None);
+        assert_eq!(memory.form("/a"), None);
         assert!(memory.is_stale("/a", Some(&Version::new("3", None))));
         assert!(!memory.is_stale("/a", Some(&Version::new("1", None))), "a new incarnation");
         assert_eq!(memory.clean_up("/a"), Duration::from_secs(30));

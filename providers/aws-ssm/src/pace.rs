@@ -5,7 +5,7 @@
 //! |-|-|-|-|
 //! | get | GetParameters | 40 with the next | 1,000 |
 //! | by path | GetParametersByPath | 40 with the one before | 100 |
-//! | put | PutParameter, LabelParameterVersion, UnlabelParameterVersion, GetParameterHistory | 3 together | 10 together |
+//! | put | PutParameter, LabelParameterVersion, UnlabelParameterVersion, GetParameterHistory, DescribeParameters | 3 together | 10 together |
 //! | delete | DeleteParameter | 3 | 5 |
 //! | tags | ListTagsForResource, AddTagsToResource, RemoveTagsFromResource, GetServiceSetting | not published | not raised |
 //!
@@ -38,7 +38,11 @@ impl Category {
         Some(match operation {
             "GetParameters" => Self::Get,
             "GetParametersByPath" => Self::Path,
-            "PutParameter" | "LabelParameterVersion" | "UnlabelParameterVersion" | "GetParameterHistory" => Self::Put,
+            "PutParameter"
+            | "LabelParameterVersion"
+            | "UnlabelParameterVersion"
+            | "GetParameterHistory"
+            | "DescribeParameters" => Self::Put,
             "DeleteParameter" => Self::Delete,
             "ListTagsForResource" | "AddTagsToResource" | "RemoveTagsFromResource" | "GetServiceSetting" => Self::Tags,
             _ => return None,

@@ -18,6 +18,7 @@ mod observe;
 mod pace;
 mod served;
 mod snapshot;
+mod survey;
 mod transport;
 
 use async_trait::async_trait;

@@ -90,6 +90,11 @@ impl Names {
         Key::parse(native.strip_prefix(&self.prefix)?).ok()
     }
 
+    /// Returns what every native name starts with.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Returns the label that puts go to.
     pub(crate) fn written_label(&self) -> Option<&str> {
         self.written.as_deref()
