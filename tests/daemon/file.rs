@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::running::{NEVER, Running, SOON, releases, several_passes};
@@ -47,10 +48,12 @@ async fn several_files_that_change_together_make_one_release() {
     world.entries("  prompts/*: { value_from: { files: \"prompts/**/*.md\" } }\n");
     let daemon = Running::start(&world, NEVER).await;
     daemon.until_said("release 1 is served").await;
+    // It is stopped meanwhile, so that they come at once also where this machine is busy: what it is told of queues up.
+    daemon.signal(Signal::STOP);
     for name in ["a", "b", "c", "deep/d"] {
         replace(&world, &format!("prompts/{name}.md"), "two");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+    daemon.signal(Signal::CONT);
     daemon.until_said("release 2 is served: 4 on aws-eu, 4 on azure").await;
     // The folder that came with it is watched too.
     replace(&world, "prompts/deep/d.md", "three");
@@ -143,7 +146,7 @@ async fn a_hang_up_makes_everything_be_looked_at() {
     crate::support::hand(&world).await[1].overwrite("a", "tampered").await;
     several_passes().await;
     assert_eq!(world.served("azure", "a").await["value"], "tampered", "the interval is far away");
-    daemon.signal(rustix::process::Signal::HUP);
+    daemon.signal(Signal::HUP);
     daemon.until_said("drift was put back: a").await;
     assert_eq!(world.served("azure", "a").await["value"], "one");
 }

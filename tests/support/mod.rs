@@ -88,7 +88,10 @@ impl World {
 
     /// Writes `repin.yaml` with these entries (YAML, indented by two).
     pub(crate) fn entries(&self, entries: &str) -> PathBuf {
-        self.write("repin.yaml", &format!("{}entries:\n{entries}", self.head()))
+        // Renamed into place: a daemon that reads at the same moment meets no half of it.
+        let new = self.write("repin.yaml.new", &format!("{}entries:\n{entries}", self.head()));
+        std::fs::rename(new, self.path("repin.yaml")).expect("renamed");
+        self.path("repin.yaml")
     }
 
     /// Returns a command of the program with everything it needs to reach the emulator.
