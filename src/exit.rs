@@ -43,6 +43,23 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every way to end, by number.
+    pub const ALL: [Self; 13] = [
+        Self::Done,
+        Self::Failed,
+        Self::Changes,
+        Self::Partial,
+        Self::PutBack,
+        Self::Conflict,
+        Self::Held,
+        Self::Usage,
+        Self::TryAgain,
+        Self::Denied,
+        Self::Invalid,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
     /// Returns the number.
     pub fn code(self) -> u8 {
         match self {
@@ -64,23 +81,44 @@ impl Exit {
 
     /// Returns what a number means, if anything.
     pub fn of_code(code: u8) -> Option<Self> {
-        use Exit::*;
-        let all = [
-            Done,
-            Failed,
-            Changes,
-            Partial,
-            PutBack,
-            Conflict,
-            Held,
-            Usage,
-            TryAgain,
-            Denied,
-            Invalid,
-            Interrupted,
-            Terminated,
-        ];
-        all.into_iter().find(|exit| exit.code() == code)
+        Self::ALL.into_iter().find(|exit| exit.code() == code)
+    }
+
+    /// Says what it means, in a line that fits into a table.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done, or nothing to do",
+            Self::Failed => "failed; nothing new is served anywhere",
+            Self::Changes => "changes or drift exist (only with --detailed-exitcode)",
+            Self::Partial => "partial: some is served, the rest not yet; any host's next pass goes on",
+            Self::PutBack => "not all could be served, and what had been was put back (--atomic)",
+            Self::Conflict => "conflict: stale plan, another writer or owner, wrong account, file behind",
+            Self::Held => "held: all that is left to do is held, nothing was written",
+            Self::Usage => "usage",
+            Self::TryAgain => "throttled or unreachable; nothing done; worth trying again",
+            Self::Denied => "permission denied",
+            Self::Invalid => "the file, or a saved plan, is invalid",
+            Self::Interrupted => "interrupted (SIGINT); what was done is recorded",
+            Self::Terminated => "terminated (SIGTERM); what was done is recorded",
+        }
+    }
+
+    /// Says what to do then, in a line that fits into a table; nothing where nothing is to be done.
+    pub fn way_on(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Done => return None,
+            Self::Failed => "mend what the error names, and run it again",
+            Self::Changes => "read repin plan, then repin reconcile",
+            Self::Partial => "repin reconcile again, or leave it to a daemon; see repin status",
+            Self::PutBack => "mend what the error names, and release it again",
+            Self::Conflict => "run it again to plan anew; a file that is behind: update it first",
+            Self::Held => "edit what is held, or repin resume; see repin help holds",
+            Self::Usage => "see repin help COMMAND",
+            Self::TryAgain => "run it again later; a script may do so by itself",
+            Self::Denied => "repin doctor names the right, repin iam prints all that are needed",
+            Self::Invalid => "the error names the place; repin validate checks it offline",
+            Self::Interrupted | Self::Terminated => "run it again: it goes on from what is recorded",
+        })
     }
 
     /// Returns the code for a failure of a store when nothing was served.

@@ -7,34 +7,13 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(super) use self::operator::{ForgetArgs, HoldArgs, PinArgs, ResumeArgs, RollbackArgs, UnpinArgs};
+use super::topics;
 use crate::daemon::listen::Address;
 
 mod operator;
 
 /// The argument of every command that takes a message.
 pub(super) const MESSAGE: &str = "message";
-
-/// What scripts read from the exit code; the same on every command.
-const EXIT_CODES: &str = "\
-Exit codes:
-    0  done, or nothing to do
-    1  failed; nothing new is served anywhere
-    2  changes or drift exist (only with --detailed-exitcode)
-    3  partial: some is served, the rest not yet; any host's next pass goes on
-    4  not all could be served, and what had been was put back (--atomic)
-    5  conflict: stale plan, another writer or owner, wrong account, file behind
-    6  held: all that is left to do is held, nothing was written
-   64  usage
-   75  throttled or unreachable; nothing done; worth trying again
-   77  permission denied
-   78  the file, or a saved plan, is invalid
-  130  interrupted (143: terminated); what was done is recorded
-
-Where to start:
-  repin init                  write a starter file
-  repin plan --emulate        plan on embedded clouds: no account needed
-  repin reconcile --emulate   release it there
-  repin status --emulate      see how it stands";
 
 /// How a plan is read.
 const PLAN_HELP: &str = "\
@@ -126,10 +105,17 @@ Examples:
   repin doctor -f repin.yaml
   repin doctor --mode plan -o json | jq '.checks[] | select(.result == \"fail\")'";
 
+/// Where pages go.
+const MAN_HELP: &str = "\
+Examples:
+  repin man | man -l -
+  repin man --dir pages && install -Dm 644 -t /usr/local/share/man/man1 pages/*.1";
+
 /// Keeps AWS SSM Parameter Store and Azure App Configuration equal to one reviewed file, in numbered releases that can
 /// be put back.
 #[derive(Debug, Parser)]
-#[command(name = "repin", version, arg_required_else_help = true, max_term_width = 100, after_long_help = EXIT_CODES)]
+#[command(name = "repin", version, arg_required_else_help = true, disable_help_subcommand = true, max_term_width = 100,
+          after_long_help = topics::main_page())]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) common: Common,
@@ -287,9 +273,12 @@ pub(super) enum Command {
     /// Print the completions of a shell
     #[command(after_help = "Example:\n  repin completions bash > /etc/bash_completion.d/repin")]
     Completions(CompletionsArgs),
-    /// Print the manual page of repin, or write one page a command
-    #[command(after_help = "Examples:\n  repin man | man -l -\n  repin man --dir /usr/local/share/man/man1")]
+    /// Print the manual page of repin, or write one page a command and a topic
+    #[command(after_help = MAN_HELP)]
     Man(ManArgs),
+    /// Explain a command, or a topic: serve, holds, retention, quotas, exit-codes
+    #[command(after_help = "Examples:\n  repin help rollback\n  repin help exit-codes")]
+    Help(HelpArgs),
 }
 
 /// Arguments of `plan`.
@@ -481,9 +470,17 @@ pub(super) struct CompletionsArgs {
 /// Arguments of `man`.
 #[derive(Debug, Parser)]
 pub(super) struct ManArgs {
-    /// Write a page for repin and one for each command into this folder
+    /// Write a page for repin, for each command (section 1) and for each topic (section 7) into this folder
     #[arg(long, value_name = "DIR")]
     pub(super) dir: Option<PathBuf>,
+}
+
+/// Arguments of `help`.
+#[derive(Debug, Parser)]
+pub(super) struct HelpArgs {
+    /// The command or the topic; left out, all of them are listed
+    #[arg(value_name = "COMMAND or TOPIC")]
+    pub(super) about: Option<String>,
 }
 
 /// Arguments of `emulator`.

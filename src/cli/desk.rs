@@ -100,7 +100,8 @@ fn needs(command: &Command) -> Option<Manner> {
         | Command::Iam(_)
         | Command::Schema
         | Command::Completions(_)
-        | Command::Man(_) => None,
+        | Command::Man(_)
+        | Command::Help(_) => None,
     }
 }
 

@@ -10,6 +10,7 @@ mod doctor;
 mod emulator;
 mod forget;
 mod get;
+mod help;
 mod history;
 mod hold;
 mod iam;
@@ -30,6 +31,7 @@ mod schema;
 mod session;
 mod show;
 mod status;
+mod topics;
 mod validate;
 mod wish;
 
@@ -145,6 +147,7 @@ fn dispatch(args: Args, words: &[String], printer: &Printer) -> Result<Exit, Fai
         Command::Schema => Ok(schema::run(printer)),
         Command::Completions(of) => Ok(completions::completions(&of, printer)),
         Command::Man(of) => completions::man(&of, printer),
+        Command::Help(of) => help::run(&of, printer),
         _ => online(async |stop| match remote::run(&args, words, &stop, printer).await? {
             Some(exit) => Ok(exit),
             None => carry_out(&args, stop, printer).await,
@@ -177,7 +180,8 @@ async fn carry_out(args: &Args, stop: Stop, printer: &Printer) -> Result<Exit, F
         | Command::Iam(_)
         | Command::Schema
         | Command::Completions(_)
-        | Command::Man(_) => unreachable!("speaks to no store"),
+        | Command::Man(_)
+        | Command::Help(_) => unreachable!("speaks to no store"),
     }
 }
 

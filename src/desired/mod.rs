@@ -16,7 +16,7 @@ mod file;
 mod idle;
 mod json;
 mod merge;
-mod nearest;
+pub(crate) mod nearest;
 mod pattern;
 mod problem;
 mod read;

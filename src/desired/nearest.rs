@@ -1,7 +1,7 @@
 //! The name that was probably meant.
 
 /// Returns the candidate nearest to `given`, if one is near enough to be a slip.
-pub(super) fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let given = given.to_lowercase();
     let budget = (given.chars().count() / 3).clamp(1, 4);
     candidates

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use anstyle::Style;
 use repin_provider::Owner;
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::words::{BAD, CHANGED, FAINT, GOOD, STRONG, counted, line, styled};
+use super::words::{BAD, CHANGED, FAINT, GOOD, STRONG, counted, fill, line, styled};
 use crate::doctor::{Finding, Mark, exit};
 use crate::exit::Exit;
 
@@ -84,26 +83,11 @@ fn describe(out: &mut String, finding: &Finding, checks: usize, width: usize) {
     let head = format!("  {}  {:checks$}  ", styled(style, &format!("{:4}", finding.mark.word())), finding.check);
     let below = format!("\n{}", " ".repeat(indent));
     let first = if indent == 8 { format!("{}{below}", head.trim_end()) } else { head };
-    line(out, &format!("{first}{}", fill(&finding.found, room, Style::new()).join(&below)));
+    line(out, &format!("{first}{}", fill(&finding.found, room).join(&below)));
     if let Some(mend) = &finding.mend {
-        let said = fill(&format!("-> {mend}"), room, STRONG);
+        let said = fill(&format!("-> {mend}"), room).iter().map(|line| styled(STRONG, line)).collect::<Vec<_>>();
         line(out, &format!("{}{}", &below[1..], said.join(&below)));
     }
-}
-
-/// Breaks a sentence into lines; what has no blanks, an ARN or a URL, is never broken.
-fn fill(text: &str, width: usize, style: Style) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(last) if last.width() + 1 + word.width() <= width => {
-                last.push(' ');
-                last.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.iter().map(|line| styled(style, line)).collect()
 }
 
 /// Describes findings for programs.

@@ -270,6 +270,21 @@ pub(super) fn health(target: &TargetStatus) -> &'static str {
     target.failure.unwrap_or("ok")
 }
 
+/// Breaks a sentence into lines; what has no blanks, an ARN or a URL, is never broken.
+pub(crate) fn fill(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(last) if last.width() + 1 + word.width() <= width => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// Breaks a long line between words; what goes on is indented.
 pub(super) fn wrap(text: &str, width: usize) -> String {
     let mut out = String::new();

@@ -10,7 +10,7 @@ async fn commands(world: &World) -> Vec<String> {
     let section = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a list");
     let names = section.lines().filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')));
     let names = names.filter_map(|line| line.split_whitespace().next());
-    names.filter(|name| *name != "help" && !name.is_empty()).map(str::to_owned).collect()
+    names.map(str::to_owned).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,10 +20,83 @@ async fn every_command_has_help_with_an_example() {
     assert!(commands.len() >= 11, "{commands:?}");
     for command in commands {
         let page = world.run(&[&command, "--help"]).await.expect(0).stdout;
-        assert!(page.contains("Example"), "{command}:\n{page}");
-        assert!(page.contains(&format!("  repin {command}")), "{command}:\n{page}");
+        let examples = examples(&page);
+        let own = |example: &String| example.split_whitespace().nth(1) == Some(&command);
+        assert!(examples.iter().any(own), "{command} has no example:\n{page}");
+        examples.iter().for_each(|example| understood(example));
         assert!(page.lines().all(|line| line.chars().count() <= 120), "{command}:\n{page}");
     }
+}
+
+/// The commands of repin below the word Example.
+fn examples(page: &str) -> Vec<String> {
+    let below = page.lines().skip_while(|line| !line.starts_with("Example")).skip(1);
+    let rows = below.take_while(|line| line.starts_with("  ")).map(str::trim);
+    let said = rows.map(|row| row.split("   ").next().expect("one part at least"));
+    let commands = said.flat_map(|row| row.split(['|', ';']).flat_map(|part| part.split("&&"))).map(str::trim);
+    commands.filter(|command| command.starts_with("repin ")).map(str::to_owned).collect()
+}
+
+/// Asserts that the program takes an example as it stands.
+#[track_caller]
+fn understood(example: &str) {
+    let example = example.split(" > ").next().expect("one part at least");
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in example.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            c => words.last_mut().expect("one at least").push(c),
+        }
+    }
+    assert!(!quoted, "{example}");
+    let words = words.into_iter().filter(|word| !word.is_empty()).map(std::ffi::OsString::from);
+    if let Err(error) = repin::cli::check(words) {
+        panic!("{example}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_topic_has_a_page_that_fits_and_examples_that_run() {
+    let world = World::new().await;
+    let main = world.run(&["help"]).await.expect(0).stdout;
+    assert_eq!(main, world.run(&["--help"]).await.expect(0).stdout, "all of it");
+    for topic in ["serve", "holds", "retention", "quotas", "exit-codes"] {
+        assert!(main.contains(&format!("\n  {topic} ")), "{main}");
+        let page = world.run(&["help", topic]).await.expect(0).stdout;
+        assert!(page.lines().all(|line| line.chars().count() <= 80 && line == line.trim_end()), "{page}");
+        let examples = examples(&page);
+        assert!(!examples.is_empty(), "{page}");
+        examples.iter().for_each(|example| understood(example));
+        let mut narrow = world.command(&["help", topic]);
+        let output = narrow.env("COLUMNS", "60").output().await.expect("the program runs");
+        let narrow = String::from_utf8(output.stdout).expect("text");
+        let prose = narrow.lines().filter(|line| !line.starts_with(' '));
+        let wide: Vec<_> = prose.filter(|line| line.chars().count() > 60).collect();
+        assert!(wide.is_empty(), "{wide:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn help_of_a_command_is_that_of_its_flag_and_a_slip_is_answered() {
+    let world = World::new().await;
+    for command in commands(&world).await {
+        let by_flag = world.run(&[&command, "--help"]).await.expect(0).stdout;
+        assert_eq!(world.run(&["help", &command]).await.expect(0).stdout, by_flag, "{command}");
+    }
+    let by_alias = world.run(&["help", "apply"]).await.expect(0).stdout;
+    assert!(by_alias.contains("repin reconcile [OPTIONS]"), "{by_alias}");
+    for (slip, meant) in
+        [("hold-s", "holds"), ("exitcodes", "exit-codes"), ("rolback", "rollback"), ("quota", "quotas")]
+    {
+        let said = world.run(&["help", slip]).await.expect(64).stderr;
+        assert!(said.contains(&format!("Did you mean repin help {meant}?")), "{slip}: {said}");
+    }
+    let said = world.json(64, &["help", "gardening"]).await;
+    assert_eq!(said["error"]["message"], "no command and no topic is called \"gardening\"");
+    let hint = said["error"]["hint"].as_str().expect("text");
+    assert!(hint.contains("serve, holds, retention, quotas, exit-codes"), "{hint}");
 }
 
 /// Paragraphs are as wide as the terminal, and rows of tables fit into a narrow one.
@@ -62,8 +135,9 @@ fn is_prose(line: &str) -> bool {
 async fn the_main_page_lists_every_exit_code() {
     let world = World::new().await;
     let page = world.run(&["--help"]).await.expect(0).stdout;
-    for code in ["  0", "  1", "  2", "  3", "  5", "  6", " 64", " 75", " 77", " 78", "130", "143"] {
-        assert!(page.contains(code), "{code}:\n{page}");
+    for exit in repin::exit::Exit::ALL {
+        let row = format!("\n  {:>3}  {}\n", exit.code(), exit.meaning());
+        assert!(page.contains(&row), "{row}:\n{page}");
     }
     world.run(&[]).await.expect(64);
     world.run(&["recncile"]).await.expect(64);
@@ -86,7 +160,20 @@ async fn completions_and_manual_know_every_command() {
     for command in commands {
         assert!(dir.join(format!("repin-{command}.1")).is_file(), "{command}");
     }
-    world.run(&["man", "--dir", "/nowhere/at/all"]).await.expect(1);
+    for topic in ["serve", "holds", "retention", "quotas", "exit-codes"] {
+        let page = std::fs::read_to_string(dir.join(format!("repin-{topic}.7"))).expect("a page");
+        assert!(page.contains(&format!(".TH repin-{topic} 7")) && page.contains("Examples:"), "{page}");
+    }
+    // A page that another names is there.
+    let made: Vec<_> = std::fs::read_dir(&dir).expect("a folder").flatten().map(|file| file.path()).collect();
+    for path in &made {
+        let page = std::fs::read_to_string(path).expect("text").replace('\\', "");
+        for name in page.lines().filter_map(|line| line.strip_suffix("(1)")) {
+            assert!(dir.join(format!("{name}.1")).is_file(), "{} names {name}(1)", path.display());
+        }
+    }
+    let refused = world.run(&["man", "--dir", "/nowhere/at/all"]).await.expect(1);
+    assert!(refused.stderr.contains("Name a folder that is there"), "{}", refused.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,6 +29,7 @@ def test_what_is_in_it(deb):
         "/usr/share/man/man1/repin.1.gz",
         "/usr/share/man/man1/repin-daemon.1.gz",
         "/usr/share/man/man1/repin-rollback.1.gz",
+        "/usr/share/man/man7/repin-holds.7.gz",
         "/usr/share/bash-completion/completions/repin",
         "/usr/share/zsh/vendor-completions/_repin",
         "/usr/share/fish/vendor_completions.d/repin.fish",
