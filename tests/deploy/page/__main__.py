@@ -1,7 +1,8 @@
-"""Plays every runbook of `deploy/README.md` on loopback: `python tests/deploy/page [--write] [TITLE...]`.
+"""Plays the pages whose commands are shown with what they print, on loopback: `python tests/deploy/page [--write] [TITLE...]`.
 
-Each has clouds and hosts of its own. A command that stands in the text is held against the program's own parser. REPIN_BIN names the program; AWS_BIN, where it is set, AWS's command line, which a
-stand-in plays otherwise. With --write the page is given the output that was printed where it shows another.
+Each runbook has clouds and hosts of its own; the tutorial is one story. A command that stands in the text is held against
+the program's own parser. REPIN_BIN names the program; AWS_BIN, where it is set, AWS's command line, which a stand-in plays
+otherwise. With --write a page is given the output that was printed where it shows another.
 """
 
 import os
@@ -10,10 +11,16 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-from page import PAGE, Command, File, Rotten, mentioned, sections
+from page import ALONE, Command, File, Rotten, Section, mentioned, sections
 from stage import Stage
+
+ROOT = Path(__file__).resolve().parents[3]
+RUNBOOKS = ROOT / "deploy/README.md"
+TUTORIAL = ROOT / "examples/first-hour/README.md"
+TUTORIAL_TITLE = "Your first hour"
 
 
 def hosts(*names):
@@ -44,8 +51,9 @@ def overseas(stage, text):
     stage.started("ops1", text=text)
 
 
-# What a runbook finds when it begins.
+# What a section finds when it begins.
 SCENES = {
+    TUTORIAL_TITLE: lambda stage, _: stage.host(ALONE[1]),
     "": hosts("ops1"),
     "First install": lambda stage, text: stage.host("ops1"),
     "Adopt an existing prefix": prefix,
@@ -83,54 +91,87 @@ def play(section, common, repin, write):
     return wrong, mended, time.monotonic() - since
 
 
-def unknown(repin):
-    """Lists the commands of the text that the program does not take."""
+def unknown(page, repin):
+    """Lists the commands of a page's text that the program does not take."""
     wrong = []
-    for command in mentioned():
+    for command in mentioned(page):
         done = subprocess.run([repin, *shlex.split(command)[1:], "--help"], capture_output=True, text=True)
         if done.returncode != 0:
             wrong.append(f"{command}: {done.stderr.strip()}")
     return wrong
 
 
-def rewrite(mended):
-    """Gives the page what was printed."""
-    lines = PAGE.read_text(encoding="utf-8").splitlines()
+def rewrite(page, mended):
+    """Gives a page what was printed."""
+    lines = page.read_text(encoding="utf-8").splitlines()
     for line in sorted(mended, reverse=True):
         step, printed = mended[line]
         start = line + step.text.count("\n")
         lines[start : start + len(step.shown)] = [text.rstrip() for text in printed.splitlines()]
-    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@dataclass
+class Scene:
+    """What is played on a stage of its own."""
+
+    page: Path
+    section: Section
+    # The file that it begins with.
+    text: str = ""
+
+    def count(self):
+        return sum(isinstance(step, Command) for step in self.section.steps)
+
+
+def runbooks():
+    """Reads the runbooks: each is a scene, and all of them are about the file that the page begins with."""
+    found = sections(RUNBOOKS)
+    [common] = [step.text for step in found[0].steps if isinstance(step, File)]
+    found[0].steps = [step for step in found[0].steps if not isinstance(step, File)]
+    return [Scene(RUNBOOKS, section, common) for section in found]
+
+
+def tutorial():
+    """Reads the tutorial: one scene, of as many commands as it promises."""
+    steps = [step for section in sections(TUTORIAL) for step in section.steps]
+    scene = Scene(TUTORIAL, Section(TUTORIAL_TITLE, steps))
+    if scene.count() != 10:
+        raise Rotten(f"it promises ten commands, and has {scene.count()}")
+    return [scene]
 
 
 def main(arguments):
     write = "--write" in arguments
     names = [name for name in arguments if name != "--write"]
     repin = Path(os.environ["REPIN_BIN"]).resolve()
-    try:
-        found = sections()
-        # The file of the example, which the scenes begin with.
-        [common] = [step.text for step in found[0].steps if isinstance(step, File)]
-    except (Rotten, ValueError) as error:
-        sys.exit(f"{PAGE}: {error}")
-    found[0].steps = [step for step in found[0].steps if not isinstance(step, File)]
-    found = [section for section in found if not names or section.title in names]
+    scenes = []
+    for page, read in ((RUNBOOKS, runbooks), (TUTORIAL, tutorial)):
+        try:
+            scenes += read()
+        except (Rotten, ValueError) as error:
+            sys.exit(f"{page}: {error}")
+    scenes = [scene for scene in scenes if not names or scene.section.title in names]
     with ThreadPoolExecutor(3) as pool:
-        results = list(pool.map(lambda section: play(section, common, repin, write), found))
-    wrong = unknown(repin)
-    failed = bool(wrong)
-    print(f"{'FAILED' if wrong else 'ok':<7} commands in the text")
-    for text in wrong:
-        print(f"{PAGE}: {text}")
-    for section, (wrong, _, seconds) in zip(found, results, strict=True):
-        count = sum(isinstance(step, Command) for step in section.steps)
-        print(f"{'FAILED' if wrong else 'ok':<7} {section.title or 'the example'} ({count} commands, {seconds:.1f} s)")
+        results = list(pool.map(lambda scene: play(scene.section, scene.text, repin, write), scenes))
+    failed = 0
+    for page in (RUNBOOKS, TUTORIAL):
+        wrong = unknown(page, repin)
+        failed += bool(wrong)
+        print(f"{'FAILED' if wrong else 'ok':<7} commands in the text of {page.relative_to(ROOT)}")
+        for text in wrong:
+            print(f"{page}: {text}")
+    for scene, (wrong, _, seconds) in zip(scenes, results, strict=True):
+        title = scene.section.title or "the example"
+        print(f"{'FAILED' if wrong else 'ok':<7} {title} ({scene.count()} commands, {seconds:.1f} s)")
         failed += bool(wrong)
         for text in wrong:
-            print(f"{PAGE}:{text}")
+            print(f"{scene.page}:{text}")
     if write:
-        rewrite({line: mend for _, mended, _ in results for line, mend in mended.items()})
-    print(f"test result: {len(found) + 1 - failed} passed; {failed} failed")
+        for page in (RUNBOOKS, TUTORIAL):
+            played = [result for scene, result in zip(scenes, results, strict=True) if scene.page == page]
+            rewrite(page, {line: mend for _, mended, _ in played for line, mend in mended.items()})
+    print(f"test result: {len(scenes) + 2 - failed} passed; {failed} failed")
     return 1 if failed else 0
 
 

@@ -1,11 +1,13 @@
-"""Reads the runbooks of `deploy/README.md`, and holds what a command prints against what the page shows.
+"""Reads a page of documented commands, and holds what a command prints against what the page shows.
 
 A section is a heading of the second level and what stands below it. In it these are played, in their order:
 
-```console        commands, each with what it prints; `WHO@HOST$ ` or `WHO@HOST# ` comes before a command, which goes on
-                  in the next line after a backslash; `# exit N` at its end tells how it ends, 0 otherwise
+```console        commands, each with what it prints; `WHO@HOST$ ` or `WHO@HOST# ` comes before a command, or `$ ` where
+                  the page has one host only. It goes on in the next line after a backslash; `# exit N` at its end tells
+                  how it ends, 0 otherwise
 ```yaml           a whole file; its first line is `# PATH on HOST`, or `on every host`
-```diff           an edit of such a file: lines with `-` are replaced by those with `+`
+```diff           an edit of a file: lines with `-` are replaced by those with `+`; the first line is as above, without a
+                  host where the page has one only
 <!-- stage: X --> something that happens, such as the loss of a host
 
 What is shown stands for what it is an example of: times, ages, etags, numbers of requests, and who asked. Runs of spaces
@@ -14,13 +16,13 @@ are one. A line `...` leaves out any number of lines, and `…` a part of one.
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[3] / "deploy" / "README.md"
+# Who and where, on a page that does not say it.
+ALONE = ("ana", "laptop")
 
-PROMPT = re.compile(r"^(?P<who>[a-z]+)@(?P<host>[a-z0-9]+)[$#] (?P<text>.*)$")
+PROMPT = re.compile(r"^(?:(?P<who>[a-z]+)@(?P<host>[a-z0-9]+)[$#]|[$]) (?P<text>.*)$")
 EXIT = re.compile(r"\s+# exit (\d+)$")
-OF_FILE = re.compile(r"^# (?P<path>\S+) on (?P<host>every host|[a-z0-9]+)$")
+OF_FILE = re.compile(r"^# (?P<path>\S+)(?: on (?P<host>every host|[a-z0-9]+))?$")
 STAGE = re.compile(r"^<!-- stage: (.+) -->$")
 
 
@@ -84,7 +86,7 @@ class Section:
     steps: list = field(default_factory=list)
 
 
-def sections(path=PAGE):
+def sections(path):
     """Reads the page. What it cannot be sure to play is an error."""
     found, language, block, start = [Section("")], None, [], 0
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -107,7 +109,7 @@ def sections(path=PAGE):
     return [section for section in found if section.steps]
 
 
-def mentioned(path=PAGE):
+def mentioned(path):
     """Lists the commands of repin that the text names beside those that are played."""
     text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
     found = re.findall(r"`(repin [^`]+)`", text)
@@ -121,10 +123,11 @@ def steps(language, start, block):
     head = OF_FILE.match(block[0]) if block else None
     if head is None:
         raise Rotten(f"line {start}: a block ({language}) that does not say which file it is, or is no console")
+    host = head["host"] or ALONE[1]
     if language == "yaml":
-        return [File(start, head["path"], head["host"], "\n".join(block[1:]) + "\n")]
+        return [File(start, head["path"], host, "\n".join(block[1:]) + "\n")]
     if language == "diff":
-        return [Edit(start, head["path"], head["host"], changes(start, block[1:]))]
+        return [Edit(start, head["path"], host, changes(start, block[1:]))]
     raise Rotten(f"line {start}: nothing plays blocks of {language!r}")
 
 
@@ -136,7 +139,8 @@ def commands(start, block):
         if goes_on:
             found[-1].text += "\n" + line
         elif prompt:
-            found.append(Command(number, prompt["who"], prompt["host"], prompt["text"]))
+            who, host = prompt["who"] or ALONE[0], prompt["host"] or ALONE[1]
+            found.append(Command(number, who, host, prompt["text"]))
         elif found:
             found[-1].shown.append(line)
         else:
