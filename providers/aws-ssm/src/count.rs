@@ -1,7 +1,8 @@
 //! Interceptors: what left the process, what came back, and the store's clock.
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -13,45 +14,20 @@ use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use jiff::Timestamp;
-use repin_provider::{AnswerCounts, RequestCounts};
+use repin_provider::Tally;
 use tracing::Span;
 
 use crate::convert;
 
-/// Requests by AWS's name of the operation, and what came back for them, shared by every client of one target.
+/// Counts each attempt of every client of one target, by AWS's name of the operation.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Counts(Arc<Mutex<Counted>>);
+pub(crate) struct Counts(Tally);
 
-#[derive(Debug, Default)]
-struct Counted {
-    requests: RequestCounts,
-    answers: AnswerCounts,
-    throttles: RequestCounts,
-}
+impl Deref for Counts {
+    type Target = Tally;
 
-impl Counts {
-    /// Returns what was sent so far.
-    pub(crate) fn snapshot(&self) -> RequestCounts {
-        self.lock().requests.clone()
-    }
-
-    /// Returns what came back so far.
-    pub(crate) fn answers(&self) -> AnswerCounts {
-        self.lock().answers.clone()
-    }
-
-    /// Returns what was throttled so far.
-    pub(crate) fn throttles(&self) -> RequestCounts {
-        self.lock().throttles.clone()
-    }
-
-    /// Counts an attempt that was throttled.
-    pub(crate) fn throttled(&self, operation: &str) {
-        *self.lock().throttles.entry(operation.to_owned()).or_default() += 1;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Counted> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn deref(&self) -> &Tally {
+        &self.0
     }
 }
 
@@ -83,7 +59,7 @@ impl Intercept for Counts {
         let Some(operation) = config.load::<Metadata>().map(|metadata| metadata.name().to_owned()) else {
             return Ok(());
         };
-        *self.lock().requests.entry(operation.clone()).or_default() += 1;
+        self.sent(&operation);
         let span = tracing::debug_span!("request", operation);
         config.interceptor_state().store_put(Sent { operation, span, at: Instant::now() });
         Ok(())
@@ -97,7 +73,7 @@ impl Intercept for Counts {
     ) -> Result<(), BoxError> {
         let Some(Sent { operation, span, at }) = config.load::<Sent>() else { return Ok(()) };
         let status = context.response().map(|response| response.status().as_u16());
-        *self.lock().answers.entry(operation.clone()).or_default().entry(status).or_default() += 1;
+        self.answered(operation, status);
         span.in_scope(|| tracing::debug!(status, seconds = at.elapsed().as_secs_f64(), "answered"));
         // An attempt that fails before it is sent must not count this one again.
         config.interceptor_state().unset::<Sent>();

@@ -84,7 +84,7 @@ impl Provider for Ssm {
     }
 
     fn requests(&self) -> RequestCounts {
-        self.client.counts().snapshot()
+        self.client.counts().requests()
     }
 
     fn throttles(&self) -> RequestCounts {

@@ -118,7 +118,7 @@ impl Provider for AppConfiguration {
     }
 
     fn requests(&self) -> RequestCounts {
-        self.store.counter.snapshot()
+        self.store.counter.requests()
     }
 
     fn throttles(&self) -> RequestCounts {

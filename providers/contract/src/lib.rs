@@ -20,6 +20,7 @@ mod name;
 pub mod network;
 mod provider;
 mod survey;
+mod tally;
 mod value;
 mod version;
 mod write;
@@ -32,8 +33,9 @@ pub use document::{Document, DocumentName, Documents, ReadDocuments, WriteDocume
 pub use error::{Error, ErrorKind, Outcome, Result, Retry};
 pub use item::{Frozen, Item, Observation, Observe, ReadValue, Reference, Resume, Revision, Seen, View};
 pub use name::{InvalidName, Key, Owner, Place, TargetName};
-pub use provider::{AnswerCounts, Identity, Needs, Provider, ReadRequest, RequestCounts};
+pub use provider::{Identity, Needs, Provider, ReadRequest};
 pub use survey::Surveyed;
+pub use tally::{AnswerCounts, RequestCounts, Tally};
 pub use value::{Secret, Value};
 pub use version::Version;
 pub use write::{Action, Applied, Content, Put, Refusal, Tier, Write};

@@ -1,6 +1,5 @@
 //! The trait.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
@@ -8,16 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::item::ReadValue;
 use crate::{
-    Applied, Capabilities, DocumentName, Documents, Frozen, Key, Observation, Observe, Pace, Place, ReadDocuments,
-    Result, Revision, Secret, Version, Write, WriteDocument,
+    AnswerCounts, Applied, Capabilities, DocumentName, Documents, Frozen, Key, Observation, Observe, Pace, Place,
+    ReadDocuments, RequestCounts, Result, Revision, Secret, Version, Write, WriteDocument,
 };
-
-/// Requests that left the process, by the store's name of the operation, counted per attempt.
-pub type RequestCounts = BTreeMap<String, u64>;
-
-/// What came back for requests that left the process, counted per attempt: by the store's name of the operation, then by
-/// HTTP status; `None` where nothing came back. A request that still waits for its answer is not among them.
-pub type AnswerCounts = BTreeMap<String, BTreeMap<Option<u16>, u64>>;
 
 /// What the writes ahead need.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
