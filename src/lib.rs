@@ -8,6 +8,7 @@
 //! ```
 //! One pass through this is [`cycle`]. Stages never import each other; they meet in [`model`].
 
+pub mod arrive;
 pub mod cli;
 pub mod control;
 pub mod cycle;

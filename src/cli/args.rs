@@ -15,6 +15,19 @@ mod operator;
 /// The argument of every command that takes a message.
 pub(super) const MESSAGE: &str = "message";
 
+/// How a file comes to say what is there.
+const INIT_HELP: &str = "\
+With --from the stores are only read. What both clouds hold alike becomes one entry, what differs stands below \
+per_target with a comment that says so; JSON becomes YAML, long texts become files in values/. What a file cannot \
+say is named with the reason, and left alone. The policy then says adopt: equal, so that repin plan writes no \
+entry, and the first repin reconcile only takes over what is there.
+
+Examples:
+  repin init && repin validate && repin plan --emulate
+  repin init                                        then set name and targets, and
+  repin init --from aws-eu azure --secrets secrets
+  repin plan && repin reconcile -m \"taken over\"";
+
 /// How a plan is read.
 const PLAN_HELP: &str = "\
 How to read it:
@@ -210,9 +223,9 @@ pub(super) enum Color {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Write a commented starter file; writes over nothing
-    #[command(after_help = "Example:\n  repin init && repin validate && repin plan --emulate")]
-    Init,
+    /// Write a commented starter file, or fill one with what the stores hold; writes over nothing
+    #[command(after_help = INIT_HELP)]
+    Init(InitArgs),
     /// Check everything about the file that can be known offline
     #[command(after_help = "Example:\n  repin validate -f base.yaml -f prod.yaml")]
     Validate,
@@ -279,6 +292,19 @@ pub(super) enum Command {
     /// Explain a command, or a topic: serve, holds, retention, quotas, exit-codes
     #[command(after_help = "Examples:\n  repin help rollback\n  repin help exit-codes")]
     Help(HelpArgs),
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Parser)]
+pub(super) struct InitArgs {
+    /// Fill the file with what these of its targets hold (names or globs); it must be there, and have no entries yet
+    #[arg(long, value_name = "TARGET", num_args = 1..)]
+    pub(super) from: Vec<String>,
+
+    /// Read secrets too, each into a file of its own in this new folder, readable by you alone. Left out, the file refers
+    /// to environment variables that are to be filled
+    #[arg(long, value_name = "DIR", requires = "from")]
+    pub(super) secrets: Option<PathBuf>,
 }
 
 /// Arguments of `plan`.

@@ -92,7 +92,7 @@ fn needs(command: &Command) -> Option<Manner> {
         | Command::Pin(_)
         | Command::Unpin(_)
         | Command::Forget(_) => Some(Manner::Urgent),
-        Command::Init
+        Command::Init(_)
         | Command::Validate
         | Command::Daemon(_)
         | Command::Doctor(_)

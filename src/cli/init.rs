@@ -1,5 +1,8 @@
 //! `repin init`: a commented starter file, and the schema that editors check it against.
 
+mod files;
+pub(super) mod from;
+
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -51,11 +54,16 @@ fn path(common: &Common) -> Result<PathBuf, Failure> {
         [path] => path.clone(),
         _ => return Err(Failure::usage("init writes one file", "Give -f once.")),
     };
+    check_name(&path)?;
+    Ok(path)
+}
+
+fn check_name(path: &Path) -> Result<(), Failure> {
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("yaml" | "yml") => Ok(path),
+        Some("yaml" | "yml") => Ok(()),
         _ => Err(Failure::usage(
             format!("{} is not named as a YAML file", path.display()),
-            "The starter file is YAML, since JSON has no comments: name it .yaml.",
+            "What init writes is YAML, since JSON has no comments: name it .yaml.",
         )),
     }
 }

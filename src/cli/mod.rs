@@ -141,7 +141,8 @@ fn asks_for_json(arguments: &[OsString]) -> bool {
 fn dispatch(args: Args, words: &[String], printer: &Printer) -> Result<Exit, Failure> {
     refuse_markdown(&args)?;
     match args.command {
-        Command::Init => init::run(&args.common, printer),
+        Command::Init(of) if of.from.is_empty() => init::run(&args.common, printer),
+        Command::Init(of) => online(async |stop| looking(init::from::run(&args.common, &of, printer), stop).await),
         Command::Validate => validate::run(&args.common, printer),
         Command::Iam(of) => iam::run(&args.common, &of, printer),
         Command::Schema => Ok(schema::run(printer)),
@@ -175,7 +176,7 @@ async fn carry_out(args: &Args, stop: Stop, printer: &Printer) -> Result<Exit, F
         Command::Forget(args) => forget::run(common, args, stop, printer).await,
         Command::Doctor(args) => looking(doctor::run(common, args, printer), stop).await,
         Command::Emulator(args) => emulator::run(args, stop, printer).await,
-        Command::Init
+        Command::Init(_)
         | Command::Validate
         | Command::Iam(_)
         | Command::Schema

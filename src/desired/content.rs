@@ -147,8 +147,10 @@ pub(super) fn reread(kind: EntryKind, trim: bool, source: &str, env: &Env) -> Re
     Ok(Secret::new(text))
 }
 
+/// Returns the content type to store. An empty one says that the type's own is not meant, as a store's does.
 fn content_type(raw: &file::Entry, kind: EntryKind) -> Option<String> {
-    raw.content_type.clone().or_else(|| value::content_type(kind).map(str::to_owned))
+    let named = raw.content_type.clone();
+    named.or_else(|| value::content_type(kind).map(str::to_owned)).filter(|named| !named.is_empty())
 }
 
 /// Where a value comes from.

@@ -105,7 +105,7 @@ pub(super) struct Entry {
     pub(super) description: Option<String>,
     /// Tags beside the owner's, which repin sets. Left out, those that are there stay.
     pub(super) tags: Option<BTreeMap<String, String>>,
-    /// Another content type than the type's own (App Configuration).
+    /// Another content type than the type's own (App Configuration); empty for none.
     pub(super) content_type: Option<String>,
 }
 

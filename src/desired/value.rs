@@ -10,7 +10,7 @@ use super::tree::{Node, Pos, Span};
 use crate::model::desired::EntryKind;
 
 /// Content types that App Configuration's readers recognise, byte for byte (some compare the whole string).
-pub(super) fn content_type(kind: EntryKind) -> Option<&'static str> {
+pub(crate) fn content_type(kind: EntryKind) -> Option<&'static str> {
     match kind {
         EntryKind::Text => None,
         EntryKind::Json | EntryKind::JsonString => Some("application/json"),
