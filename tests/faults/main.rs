@@ -5,13 +5,15 @@
 //! for its peers. Which request meets the fault, and whether later ones do too, is drawn from `REPIN_FAULT_SEED`
 //! (default 1); `REPIN_FAULT_DRAWS` is how often that is done for each pair (default: once for every twelfth pair,
 //! others with each seed). `REPIN_FAULT_ONLY=FAULT:COMMAND` plays that pair alone, `REPIN_FAULT_TABLE=PATH` writes the table
-//! there as Markdown.
+//! into that page, which is `tests/faults/README.md` (`tests/run faults`).
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "the table is there to be read")]
 
 mod case;
 mod command;
 mod judge;
+#[path = "../support/page.rs"]
+mod page;
 mod stage;
 mod stores;
 mod table;
@@ -21,7 +23,10 @@ mod wire;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use repin_emulator::FaultKind;
+
 use self::case::{Case, Expected, all_cases, pairs};
+use self::command::Command;
 use self::stage::{World, play};
 use self::table::Table;
 
@@ -69,11 +74,36 @@ fn slow_each_fault_in_each_command() {
     let table = Table::of(&results);
     println!("{table}");
     if let Some(path) = std::env::var_os("REPIN_FAULT_TABLE") {
-        std::fs::write(path, table.markdown()).expect("written");
+        page::rewrite(path.as_ref(), "faults", &table.markdown(seed, number("REPIN_FAULT_DRAWS").unwrap_or(0)));
     }
     let wrong: Vec<_> = results.iter().filter(|(_, judged)| !judged.wrong.is_empty()).collect();
     for (case, judged) in &wrong {
         println!("\n{case}\n{judged}");
     }
     assert!(wrong.is_empty(), "{} of {} cases went wrong", wrong.len(), results.len());
+}
+
+/// A fault or a command that is added has to be played too before the page can say what comes of it.
+#[test]
+fn the_page_has_every_fault_and_every_command() {
+    let text = std::fs::read_to_string(page::FAULTS).unwrap();
+    let kinds = FaultKind::ALL.map(FaultKind::name);
+    let faults = page::part(&text, "faults");
+    let head = faults.lines().find(|line| line.starts_with("| fault")).expect("a table");
+    let commands = Command::ALL.map(Command::name);
+    assert_eq!(head, format!("| fault | cases | met | lost | {} |", commands.join(" | ")));
+    let rows = page::rows(faults);
+    assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>(), kinds, "one row for each, in their order");
+    for row in &rows {
+        let [cases, met, lost] = [1, 2, 3].map(|cell| row[cell].parse::<u64>().expect("a number"));
+        assert!(met >= cases && cases > 0 && lost == 0, "{row:?}");
+    }
+    for (n, command) in commands.iter().enumerate() {
+        assert!(rows.iter().any(|row| row[4 + n] != "-"), "{command} met nothing");
+    }
+    let chaos = page::rows(page::part(&text, "chaos"));
+    for kind in kinds {
+        let row = chaos.iter().find(|row| row[0] == kind).unwrap_or_else(|| panic!("chaos met no {kind}"));
+        assert!(row[1].parse::<u64>().expect("a number") > 0, "{row:?}");
+    }
 }

@@ -19,6 +19,7 @@ struct Cell {
     cases: u64,
     injected: u64,
     lost: u64,
+    wrong: u64,
     exits: BTreeSet<u8>,
 }
 
@@ -30,20 +31,33 @@ impl Table {
             cell.cases += 1;
             cell.injected += judged.injected;
             cell.lost += judged.lost;
+            cell.wrong += u64::from(!judged.wrong.is_empty());
             cell.exits.insert(judged.exit);
         }
         table
     }
 
-    /// Writes one row for each fault: how often it was met, what was lost, and with what each command ended.
-    pub(crate) fn markdown(&self) -> String {
+    fn sum(&self, of: impl Fn(&Cell) -> u64) -> u64 {
+        self.0.values().flat_map(BTreeMap::values).map(of).sum()
+    }
+
+    /// Writes what was played, by which command, and one row for each fault: how often it was met, what was lost, and with
+    /// what each command ended.
+    pub(crate) fn markdown(&self, seed: u64, draws: u64) -> String {
+        let (cases, met) = (self.sum(|cell| cell.cases), self.sum(|cell| cell.injected));
+        let (lost, wrong) = (self.sum(|cell| cell.lost), self.sum(|cell| cell.wrong));
         let names = Command::ALL.map(Command::name).join(" | ");
-        let mut text = format!("| fault | cases | met | lost | {names} |\n|-|-:|-:|-:|{}\n", "-|".repeat(14));
+        let mut text = format!(
+            "{cases} cases, in which {met} requests met a fault. Contents lost: {lost}. Cases with anything else that is \
+             wrong: {wrong}.\n\n    REPIN_FAULT_SEED={seed} tests/run faults {draws}\n\n| fault | cases | met | lost | {names} \
+             |\n|-|-:|-:|-:|{}\n",
+            "-|".repeat(Command::ALL.len())
+        );
         for (kind, cells) in &self.0 {
             let sum = |of: fn(&Cell) -> u64| cells.values().map(of).sum::<u64>();
-            let exits = Command::ALL.map(|command| cells.get(&command).map(Cell::exits).unwrap_or_default());
+            let told = Command::ALL.map(|command| cells.get(&command).map_or_else(|| "-".to_owned(), Cell::told));
             let (cases, met, lost) = (sum(|cell| cell.cases), sum(|cell| cell.injected), sum(|cell| cell.lost));
-            text.push_str(&format!("| {kind} | {cases} | {met} | {lost} | {} |\n", exits.join(" | ")));
+            text.push_str(&format!("| {kind} | {cases} | {met} | {lost} | {} |\n", told.join(" | ")));
         }
         text
     }
@@ -52,6 +66,10 @@ impl Table {
 impl Cell {
     fn exits(&self) -> String {
         self.exits.iter().map(u8::to_string).collect::<Vec<_>>().join(" ")
+    }
+
+    fn told(&self) -> String {
+        format!("{}: {}", self.injected, self.exits())
     }
 }
 
