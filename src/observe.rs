@@ -14,7 +14,7 @@ use repin_provider::{
 };
 
 use crate::model::compare::same_text;
-use crate::model::desired::{Adopt, Desired, Entry, FileDigest, Target};
+use crate::model::desired::{Adopt, Desired, Drift, Entry, FileDigest, Policy, Target};
 use crate::model::observed::{FileStanding, Observed, TargetState};
 use crate::model::release::{ContentDigest, Header, Ledger, Record, Runner, State, TargetId};
 use crate::model::retention::is_near_edge;
@@ -210,6 +210,7 @@ async fn look_closer(
     read_secrets(request.memory, target, provider, state, memory).await?;
     closer::read_held(request.memory, target, provider, state, memory).await?;
     closer::read_heads(request.memory, target, provider, state, request.desired.policy.prune).await?;
+    closer::look_at_pins(target, provider, state).await?;
     closer::read_file_pins(target, provider, state).await?;
     closer::read_doomed(request.desired, target, provider, state).await?;
     if newest != Some(&request.desired.digest)
@@ -217,11 +218,17 @@ async fn look_closer(
         || !state.ledger.holds.is_empty()
         || state.capabilities.serving == Serving::Apart
         || request.repair_only
+        || keeps_dropped(&request.desired.policy)
     {
         let file = if request.repair_only { FileStanding::Behind } else { file };
-        read_pinned(target, provider, state, file).await?;
+        read_pinned(target, provider, state, (file, &request.desired.policy)).await?;
     }
     Ok(())
+}
+
+/// Tells whether what the file drops is kept as it is.
+fn keeps_dropped(policy: &Policy) -> bool {
+    !policy.prune && policy.drift == Drift::Correct
 }
 
 /// Reads the owners of items that the ledger does not know and that may be ours, or become ours.
@@ -296,7 +303,7 @@ async fn read_pinned(
     target: &Target,
     provider: &dyn Provider,
     state: &mut TargetState,
-    file: FileStanding,
+    (file, policy): (FileStanding, &Policy),
 ) -> Result<(), Error> {
     let mut requests = Vec::new();
     for (key, pin) in &state.ledger.pins {
@@ -317,18 +324,17 @@ async fn read_pinned(
         let held = state.ledger.holds.contains_key(key);
         // Of a secret the ledger does not tell whether the file still asks for it.
         let asks = !held && file != FileStanding::Behind && entry.is_some_and(|entry| entry.value.is_secret());
-        let head = state.heads.get(key).and_then(Seen::item);
-        let is_there = head.is_some_and(|head| pin.may_be_below(&head.version));
-        if !asks && state.capabilities.serving == Serving::Apart && is_there {
+        if !asks && state.capabilities.serving == Serving::Apart && state.keeps(key, pin) {
             // It is served again as it is.
             continue;
         }
         let named = pin.content.as_ref().is_some_and(ContentDigest::names_value);
         let told = named && file != FileStanding::Behind && !held;
-        let settled = told
+        let kept = entry.is_none() && served.is_some() && keeps_dropped(policy);
+        let settled = (told && !kept)
             || match (entry, served) {
                 // Dropped from the file: it goes whatever it holds.
-                (None, _) => file != FileStanding::Behind && !held,
+                (None, _) => file != FileStanding::Behind && !held && !kept,
                 (Some(entry), Some(item)) => !held && file != FileStanding::Behind && holds(entry, item, key, state),
                 (Some(_), None) => false,
             };

@@ -9,7 +9,7 @@ use repin_provider::{Capabilities, Content, Key, Owner, Place, ReadValue, Refere
 use serde::{Deserialize, Serialize};
 
 use super::desired::{Desired, FileDigest};
-use super::release::{FrozenSet, Header, Ledger, Record, State, TargetId};
+use super::release::{FrozenSet, Header, Ledger, Pin, Record, State, TargetId};
 
 /// What was seen of every target in scope.
 #[derive(Debug, Clone, Default)]
@@ -156,6 +156,16 @@ impl TargetState {
     pub fn served_set(&self) -> Option<FrozenSet> {
         let reference = self.reference.as_ref()?;
         Some(FrozenSet { name: reference.set.clone()?, reference: reference.version.clone() })
+    }
+
+    /// Tells whether the version that a pin names is among those of the parameter that is there now, so that readers can
+    /// be led to it again. A number says little: who destroys a parameter and makes it anew begins to count again.
+    pub fn keeps(&self, key: &Key, pin: &Pin) -> bool {
+        let Some(head) = self.heads.get(key).and_then(Seen::item) else { return false };
+        match self.past(key, &pin.version) {
+            Some(found) => matches!(found, Found::Kept(_)),
+            None => pin.version.at.is_some() && pin.version == head.version,
+        }
     }
 
     /// Returns where a past content of a key is, if it was looked for.

@@ -9,11 +9,11 @@ use repin_provider::{
 };
 
 use super::read_owners;
-use crate::model::compare::content_digest;
-use crate::model::desired::{Desired, Target};
+use crate::model::compare::{content_digest, same_text};
+use crate::model::desired::{Desired, Entry, Target};
 use crate::model::hold::HeldContent;
 use crate::model::observed::{Found, Observed, Past, TargetState};
-use crate::model::release::CopyName;
+use crate::model::release::{CopyName, Pin};
 use crate::model::retention::{is_dropped_soon, is_near_edge};
 use crate::model::way::{self, Way};
 use crate::record::copies;
@@ -105,6 +105,49 @@ pub(super) async fn read_heads(
         }
     }
     Ok(())
+}
+
+/// Looks whether the versions that pins name are still there to lead readers to, where they meet something else. Neither
+/// the number of the newest version nor its date tells: who destroys a parameter and makes it anew counts from 1 again,
+/// and may put more than once.
+pub(super) async fn look_at_pins(
+    target: &Target,
+    provider: &dyn Provider,
+    state: &mut TargetState,
+) -> Result<(), Error> {
+    if state.capabilities.serving != Serving::Apart {
+        return Ok(());
+    }
+    let in_doubt = |(key, pin): &(&Key, &Pin)| {
+        let served = state.items.get(*key).and_then(Seen::item).is_some_and(|item| item.version == pin.version);
+        let head = state.heads.get(*key).and_then(Seen::item);
+        !served && !state.keeps(key, pin) && head.is_some_and(|head| pin.may_be_below(&head.version))
+    };
+    let pins: BTreeMap<Key, Pin> =
+        state.ledger.pins.iter().filter(in_doubt).map(|(key, pin)| (key.clone(), pin.clone())).collect();
+    if pins.is_empty() {
+        return Ok(());
+    }
+    let versions = pins.iter().map(|(key, pin)| (key.clone(), pin.version.clone())).collect();
+    let keys = pins.keys().cloned().collect();
+    let seen = provider.observe(Observe { keys, versions, ..Observe::default() }).await?;
+    for (key, pin) in pins {
+        let item = seen.items.get(&key).and_then(Seen::item);
+        let there =
+            item.is_some_and(|item| item.version == pin.version && may_be(&pin, item, target.entries.get(&key)));
+        let found = if there { Found::Kept(None) } else { Found::Gone };
+        state.past.entry(key).or_default().push(Past { version: pin.version, found });
+    }
+    Ok(())
+}
+
+/// Tells whether an item of the number that a pin names can be what the pin held. Its date says so where the ledger knows
+/// that; where it could not be read after the put, what the item holds has to.
+fn may_be(pin: &Pin, item: &Item, entry: Option<&Entry>) -> bool {
+    let Some(content) = pin.content.as_ref().filter(|_| pin.version.at.is_none()) else { return true };
+    let Some(value) = &item.value else { return !content.names_value() };
+    let asked = entry.filter(|entry| entry.pin.is_none() && content_digest(entry).core() == content.core());
+    content.names_value() && asked.is_none_or(|entry| same_text(entry.kind, entry.value.expose(), value))
 }
 
 /// Lists the keys that may be staged: the next set is made of everything that is, also of what a release put that was

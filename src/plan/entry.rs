@@ -12,6 +12,10 @@ use crate::model::observed::FileStanding;
 use crate::model::plan::{Block, BlockKind, Change, Reason, Step, StepAction};
 use crate::model::release::Pin;
 
+/// Said of what another configuration keeps.
+const ANOTHERS: &str =
+    "Is `name` right? If so, take it out of one of the two files; repin forget with the other file lets go of it there.";
+
 /// Everything about one key.
 pub(super) struct KeyView<'a> {
     pub(super) key: &'a Key,
@@ -40,6 +44,8 @@ pub(super) struct KeyView<'a> {
     pub(super) serving: Serving,
     /// Whether the frozen set that the ledger names can be served again as it is.
     pub(super) set_is_there: bool,
+    /// Whether the version that the pin names can be served again as it is, where readers are led to versions.
+    pub(super) pin_is_there: bool,
     pub(super) content_types: bool,
     /// Whether what is served is so old among its versions that the store soon takes no put any more.
     pub(super) near_edge: bool,
@@ -184,25 +190,26 @@ impl KeyView<'_> {
             return if equal {
                 self.accept(StepAction::Pin, Reason::Equal, item, false)
             } else {
-                self.change(entry, item, Reason::Changed)
+                self.change(entry, item, Reason::Changed, false)
             };
         }
         if let Some(Some(other)) = &item.owner
             && !ours
         {
-            return self.foreign(&format!("{} belongs to {other:?}", self.native), "Take it out of one of the files.");
+            return self.foreign(&format!("{} belongs to {other:?}", self.native), ANOTHERS);
         }
         match entry.adopt {
             Adopt::Never => self.foreign(
                 &format!("{} is there already and is not in the ledger of {}", self.native, self.owner),
-                "Choose another key, or take it over with adopt: equal or adopt: always on this entry.",
+                "Are `name` and the target's place right? Choose another key, or take it over with adopt: equal or adopt: always on \
+                 this entry.",
             ),
             Adopt::Equal if !equal => self.foreign(
                 &format!("{} is there already and holds something else", self.native),
                 "Make the file ask for what it holds, or overwrite it with adopt: always on this entry.",
             ),
             Adopt::Equal | Adopt::Always if equal => self.accept(StepAction::Adopt, Reason::Adopted, item, false),
-            Adopt::Equal | Adopt::Always => self.change(entry, item, Reason::Adopted),
+            Adopt::Equal | Adopt::Always => self.change(entry, item, Reason::Adopted, false),
         }
     }
 
@@ -211,15 +218,15 @@ impl KeyView<'_> {
         let Some(pin) = self.pin else { return Decision::Nothing };
         let served_pin = item.version == pin.version;
         match (served_pin, self.equal(entry, item)) {
-            (true, true) if self.describes_otherwise(entry, pin) => self.change(entry, item, Reason::Changed),
+            (true, true) if self.describes_otherwise(entry, pin) => self.change(entry, item, Reason::Changed, false),
             (true, true) => Decision::Unchanged,
-            (true, false) => self.change(entry, item, Reason::Changed),
+            (true, false) => self.change(entry, item, Reason::Changed, false),
             // Whoever wrote it, it is what is wanted.
             (false, true) => self.accept(StepAction::Pin, Reason::Equal, item, self.asks_for_pin(entry)),
-            (false, false) if !self.asks_for_pin(entry) => self.change(entry, item, Reason::Changed),
+            (false, false) if !self.asks_for_pin(entry) => self.change(entry, item, Reason::Changed, false),
             (false, false) if self.policy.drift == Drift::Report => self.told(Some(item)),
             (false, false) if self.can_serve_again() => self.serve_again(pin, Some(item), Reason::Drift),
-            (false, false) => self.update(entry, item, Reason::Drift, true),
+            (false, false) => self.change(entry, item, Reason::Drift, true),
         }
     }
 
@@ -266,7 +273,8 @@ impl KeyView<'_> {
         match item {
             _ if self.forgotten => self.step(StepAction::Forget, Reason::Forgotten, None, None, false, Vec::new()),
             Some(item) if self.policy.prune => self.remove(item),
-            Some(_) => Decision::Unchanged,
+            // It stays ours, and so it stays what it is.
+            Some(_) => self.keep_pin(item),
             // Readers meet it no more, and it is still there: it can come back.
             None if self.head.and_then(Seen::item).is_some() => {
                 self.step(StepAction::Withdraw, Reason::Dropped, None, None, false, Vec::new())
@@ -295,6 +303,9 @@ impl KeyView<'_> {
             // What is put back is what the pin held, whatever the file says.
             step.digest = pin.content.clone();
             step.restores = Some(pin.origin.clone());
+            if self.serving == Serving::Apart {
+                step.base = self.head.and_then(Seen::item).map(|head| head.version.clone());
+            }
         }
         decision
     }
@@ -303,10 +314,7 @@ impl KeyView<'_> {
     fn can_serve_again(&self) -> bool {
         match self.serving {
             Serving::AtOnce => false,
-            Serving::Apart => {
-                let head = self.head.and_then(Seen::item);
-                head.is_some_and(|head| self.pin.is_none_or(|pin| pin.may_be_below(&head.version)))
-            }
+            Serving::Apart => self.pin_is_there,
             Serving::Together => self.set_is_there,
         }
     }
@@ -378,14 +386,14 @@ impl KeyView<'_> {
         }
     }
 
-    /// The file asks for another content.
-    fn change(&self, entry: &Entry, item: &Item, reason: Reason) -> Decision {
+    /// What is there is to be another content: the file asks for it, or, as a repair, the pin held it.
+    fn change(&self, entry: &Entry, item: &Item, reason: Reason, repair: bool) -> Decision {
         match self.head.and_then(Seen::item) {
             Some(head) if self.serving == Serving::Apart => {
                 let served = self.seen.and_then(Seen::item);
-                self.put_over(entry, served, head, reason, false)
+                self.put_over(entry, served, head, reason, repair)
             }
-            _ => self.update(entry, item, reason, false),
+            _ => self.update(entry, item, reason, repair),
         }
     }
 

@@ -151,6 +151,7 @@ fn plan_target(
             file: standing,
             serving: state.capabilities.serving,
             set_is_there,
+            pin_is_there: apart && ledger.pins.get(&key).is_some_and(|pin| state.keeps(&key, pin)),
             content_types: state.capabilities.content_types,
             near_edge: near_edge && !at_end,
             describes: state.capabilities.describes,
@@ -484,14 +485,15 @@ fn brakes(desired: &Desired, plan: &mut Plan) {
     };
     if empty && deletes > 0 {
         plan.blocks.push(block(
-            format!("the file has no entries, and {deletes} would be deleted"),
+            format!("the file has no entries, and {deletes} items would be deleted from the stores"),
             "Give the file its entries back; to leave the stores as they are and let go of them, run repin forget --all.",
         ));
     } else if deletes > u64::from(desired.policy.max_deletes) {
         let max = desired.policy.max_deletes;
         plan.blocks.push(block(
-            format!("{deletes} entries would be deleted, and policy.max_deletes allows {max} a pass"),
-            "If that is meant, raise policy.max_deletes for this change.",
+            format!("{deletes} items would be deleted from the stores, and policy.max_deletes allows {max} a pass"),
+            "Is an entry, an overlay or a folder missing? If all of them are meant to go, raise policy.max_deletes for this \
+             change.",
         ));
     }
 }

@@ -156,7 +156,6 @@ impl Book {
     pub(crate) fn after(&mut self, stage: &Stage, report: &Report, alone: bool, views: &[View]) {
         let done = report.exit == Some(Exit::Done) && report.outcome.is_some();
         match &report.command {
-            Command::Reconcile { atomic, .. } => self.went_back |= atomic,
             Command::Release { glob, .. } | Command::Steps { glob, .. } => {
                 let changed = report.exit.is_none() || report.outcome.is_some();
                 self.went_back |= changed;
@@ -177,7 +176,7 @@ impl Book {
                 self.lift(Some(&key));
                 self.forgotten.insert(key);
             }
-            Command::Hold { .. } => {}
+            Command::Reconcile { .. } | Command::Hold { .. } => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! What seeds found once, told in as few turns as it took.
 
-use crate::story::{Act, Command, Death, Form, Kind, Settings, Story, Turn};
+use crate::story::{Act, Command, Death, Deed, Form, Kind, Rival, Settings, Story, Turn};
 
 fn settings(targets: &[Form], kinds: &[Kind]) -> Settings {
     Settings {
@@ -25,6 +25,14 @@ fn reconcile() -> Turn {
     Turn::plain(Act::Run { host: 0, command: Command::plain() }, 1)
 }
 
+fn edit(key: usize, value: Option<u8>) -> Turn {
+    Turn::plain(Act::Edit { host: None, key, value }, 1)
+}
+
+fn foul(key: usize, deed: Deed) -> Turn {
+    Turn::plain(Act::Foul { target: 0, key, deed }, 1)
+}
+
 fn tell(story: &Story) {
     crate::play(story).unwrap_or_else(|wrong| panic!("{wrong}\n\nin {story:#?}"));
 }
@@ -34,10 +42,9 @@ fn tell(story: &Story) {
 fn what_was_put_unseen_is_ours_after_an_edit() {
     for (call, lands) in (6..18).flat_map(|call| [(call, true), (call, false)]) {
         let dying = Turn { death: Some(Death::Call { call, lands }), ..reconcile() };
-        let edit = Turn::plain(Act::Edit { host: None, key: 1, value: Some(1) }, 1);
         tell(&Story {
             settings: settings(&[Form::Label, Form::Label], &[Kind::Text, Kind::Text, Kind::Secret]),
-            turns: vec![dying, edit, reconcile()],
+            turns: vec![dying, edit(1, Some(1)), reconcile()],
         });
     }
 }
@@ -55,10 +62,45 @@ fn a_cut_key_puts_no_secret_again() {
 /// A label is not led to the version of a number that somebody else's parameter has now: what the file asks for is put.
 #[test]
 fn a_parameter_made_anew_is_not_taken_for_the_old_one() {
-    use crate::story::Deed;
-    let foul = Turn::plain(Act::Foul { target: 0, key: 0, deed: Deed::Recreate }, 1);
-    let edit = Turn::plain(Act::Edit { host: None, key: 1, value: Some(1) }, 1);
+    let (foul, edit) = (foul(0, Deed::Recreate), edit(1, Some(1)));
     for turns in [vec![reconcile(), foul.clone(), reconcile()], vec![reconcile(), foul, edit, reconcile()]] {
         tell(&Story { settings: settings(&[Form::Label], &[Kind::Text, Kind::Text]), turns });
+    }
+}
+
+/// The same where a run has put over it and died: the newest version is ours then, and the one of the old number below it
+/// is somebody else's still.
+#[test]
+fn a_parameter_made_anew_and_put_over_is_not_taken_for_the_old_one() {
+    for (call, lands) in (4..14).flat_map(|call| [(call, true), (call, false)]) {
+        let dying = Turn { death: Some(Death::Call { call, lands }), ..reconcile() };
+        tell(&Story {
+            settings: settings(&[Form::Label], &[Kind::Text, Kind::Text]),
+            turns: vec![reconcile(), foul(0, Deed::Recreate), edit(1, Some(1)), dying, reconcile()],
+        });
+    }
+}
+
+/// A label that was led to somebody else's parameter, made anew in between, is led to what is put over it.
+#[test]
+fn a_parameter_made_anew_in_between_is_put_over() {
+    for call in 1..16 {
+        let rival = Some(Rival { call, target: 0, key: 0, deed: Deed::Recreate });
+        tell(&Story {
+            settings: settings(&[Form::Label], &[Kind::Text, Kind::Text]),
+            turns: vec![reconcile(), edit(0, Some(1)), Turn { rival, ..reconcile() }, reconcile()],
+        });
+    }
+}
+
+/// What the file drops and may not be pruned stays ours, and is put back where somebody changes it.
+#[test]
+fn what_is_dropped_and_kept_is_put_back() {
+    for form in [Form::Latest, Form::Label, Form::KeyValues, Form::Snapshot] {
+        for kind in [Kind::Text, Kind::Secret] {
+            let settings = Settings { prune: false, ..settings(&[form], &[kind, Kind::Text]) };
+            let turns = vec![reconcile(), edit(0, None), reconcile(), foul(0, Deed::Change), reconcile()];
+            tell(&Story { settings, turns });
+        }
     }
 }

@@ -247,6 +247,8 @@ impl Player {
     pub(crate) fn check(&mut self, report: &Report, alone: bool, before: &[View]) -> Checked {
         ensure!(!report.endless, "it did not end within six hours");
         ensure!(report.calls <= MOST_REQUESTS, "guarantee 12: {} requests", report.calls);
+        // It may have put back what it had served itself.
+        self.book.went_back |= matches!(report.command, Command::Reconcile { atomic: true, .. });
         self.book.check_sent(&self.stage, &report.sent)?;
         self.book.check_said(&report.said)?;
         if alone {
