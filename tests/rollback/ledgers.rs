@@ -3,7 +3,9 @@
 use aws_sdk_ssm::types::ParameterType;
 use azure_data_app_configuration::{KeyFilter, KeyValueContent, KeyValueSelector, LabelFilter, PutKeyValueOptions};
 
-use crate::scene::{FORMS, Scene, TWO_FORMS, each};
+use repin_emulator::Fault;
+
+use crate::scene::{FORMS, Scene, TWO_FORMS, each, keys};
 use crate::story::three_releases;
 
 /// The document of the second record of a log.
@@ -54,6 +56,8 @@ async fn over_a_ledger_that_makes_no_sense_nothing_is_done() {
                     &["hold", "same", "-m", "why"],
                     &["resume", "--all"],
                     &["forget", "--all"],
+                    &["pin", "same", "--target", target, "--version", "1"],
+                    &["unpin", "same"],
                 ] {
                     scene.refused(1, args, says).await;
                 }
@@ -65,6 +69,42 @@ async fn over_a_ledger_that_makes_no_sense_nothing_is_done() {
         scene.run(0, &["rollback", "1"]).await;
         assert_eq!(scene.contents().await, releases[0]);
     })
+    .await;
+}
+
+/// A ledger that may not be read, or that nobody answers for, stops whatever would be written, and the code says which.
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_ledger_that_cannot_be_read_nothing_is_done() {
+    let cases = [(403, "AccessDeniedException", 77), (503, "ServiceUnavailable", 75)];
+    futures::future::join_all(cases.map(async |(status, code, exit)| {
+        let scene = Scene::new(FORMS[0]).await;
+        let releases = three_releases(&scene).await;
+        scene.run(0, &["hold", "same", "-m", "why"]).await;
+        // What the host remembers is no ledger either.
+        for host in ["state", "another"] {
+            scene.at_host(host);
+            let status = if status == 403 { [400, 403] } else { [status; 2] };
+            scene.world.faults(move |call| Fault::Refuse {
+                status: status[usize::from(call.service == "appconfig")],
+                code: code.into(),
+                message: "for a test".into(),
+                retry_after_ms: Some(10),
+            });
+            for args in [
+                &["rollback", "1", "--timeout", "1s"][..],
+                &["hold", "late", "-m", "why"],
+                &["resume", "--all"],
+                &["unpin", "same"],
+                &["forget", "--all"],
+            ] {
+                let said = scene.refused(exit, args, "for a test").await;
+                assert!(said.contains("aws-eu") && said.contains("azure"), "{args:?}: {said}");
+            }
+            scene.up();
+        }
+        assert_eq!(scene.contents().await, releases[2]);
+        assert_eq!(scene.held().await, keys(["same"]));
+    }))
     .await;
 }
 
