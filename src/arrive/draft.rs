@@ -1,5 +1,7 @@
 //! What a file says under one key: once where the targets hold the same, by target where they do not. Pure.
 
+use std::collections::BTreeSet;
+
 use repin_provider::{Key, Secret, Surveyed, TargetName, Tier};
 
 use super::form::{forms, is_exact};
@@ -82,6 +84,9 @@ pub(super) enum Source {
     Variable(String),
 }
 
+/// Pairs of targets that have a key in common.
+pub(super) type Related<'a> = BTreeSet<(&'a TargetName, &'a TargetName)>;
+
 /// What some targets hold the same of.
 #[derive(Debug)]
 enum What {
@@ -90,7 +95,13 @@ enum What {
 }
 
 /// Makes the entry of a key.
-pub(super) fn draft(key: &Key, held: &[Held<'_>], looked: usize, manner: &Manner<'_>, names: &mut Names) -> Draft {
+pub(super) fn draft(
+    key: &Key,
+    held: &[Held<'_>],
+    related: &Related<'_>,
+    manner: &Manner<'_>,
+    names: &mut Names,
+) -> Draft {
     let groups = groups(held);
     let mut draft = Draft {
         key: key.clone(),
@@ -119,7 +130,7 @@ pub(super) fn draft(key: &Key, held: &[Held<'_>], looked: usize, manner: &Manner
         fields.tier = tier(one);
         fields.description = one.item.item.description.clone();
     }
-    let mut differ = differences(held, &groups, looked);
+    let mut differ = differences(held, &groups, related);
     let (ssm, azure): (Vec<usize>, Vec<usize>) = (0..held.len()).partition(|n| held[*n].is_ssm());
     let all: Vec<usize> = (0..held.len()).collect();
     draft.base.source = shared(&mut own, &all, |fields| &mut fields.source, None, &mut differ);
@@ -130,7 +141,7 @@ pub(super) fn draft(key: &Key, held: &[Held<'_>], looked: usize, manner: &Manner
         shared(&mut own, &all, |fields| &mut fields.description, Some("the descriptions differ"), &mut differ);
     draft.differs = (!differ.is_empty()).then(|| differ.join("; "));
     draft.layers = layers(held, own);
-    draft.notes = draft.differs.iter().map(|what| format!("differs: {what}")).collect();
+    draft.notes = draft.differs.clone().into_iter().collect();
     draft.notes.extend(draft.to_fill.iter().map(|name| format!("to be filled: {name}, in the environment of repin")));
     draft.notes.extend(held.iter().flat_map(|one| notes(one, &groups, held)));
     draft
@@ -257,13 +268,14 @@ fn extension(text: &str) -> &'static str {
     if is_json { "json" } else { "txt" }
 }
 
-fn differences(held: &[Held<'_>], groups: &[(What, Vec<usize>)], looked: usize) -> Vec<String> {
+fn differences(held: &[Held<'_>], groups: &[(What, Vec<usize>)], related: &Related<'_>) -> Vec<String> {
     let name = |members: &[usize]| {
         let names: Vec<_> = members.iter().map(|n| held[*n].target().as_str()).collect();
         names.join(" and ")
     };
     let mut differ = Vec::new();
-    if held.len() < looked {
+    let has = |target: &TargetName| held.iter().any(|one| one.target() == target);
+    if related.iter().any(|(one, other)| has(one) && !has(other)) {
         differ.push(format!("only on {}", name(&(0..held.len()).collect::<Vec<_>>())));
     }
     let secret = groups.iter().find(|(what, _)| matches!(what, What::Secret(_)));

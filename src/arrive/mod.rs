@@ -119,8 +119,9 @@ pub fn entries(found: &[Found], manner: &Manner<'_>, refused: &Reasons) -> Entri
         }
     }
     let mut names = names::Names::default();
+    let related = related(by_key.values());
     let drafts: Vec<_> =
-        by_key.iter().map(|(key, held)| draft::draft(key, held, found.len(), manner, &mut names)).collect();
+        by_key.iter().map(|(key, held)| draft::draft(key, held, &related, manner, &mut names)).collect();
     let left_out: Vec<_> =
         reasons.into_iter().map(|((target, native), reason)| LeftOut { target, native, reason }).collect();
     Entries {
@@ -131,6 +132,17 @@ pub fn entries(found: &[Found], manner: &Manner<'_>, refused: &Reasons) -> Entri
         beside: drafts.into_iter().flat_map(|draft| draft.beside).collect(),
         left_out,
     }
+}
+
+/// Returns the pairs of targets that have a key in common: of others it says nothing that one has what the other lacks.
+fn related<'a, 'f: 'a>(held: impl Iterator<Item = &'a Vec<draft::Held<'f>>>) -> draft::Related<'a> {
+    let mut pairs = BTreeSet::new();
+    for one in held {
+        for a in one {
+            pairs.extend(one.iter().map(|b| (&a.found.target, &b.found.target)));
+        }
+    }
+    pairs
 }
 
 /// Says why an item cannot be in a file whatever it holds.
@@ -164,13 +176,20 @@ pub fn blame(found: &[Found], problems: Vec<Problem>) -> (Reasons, Vec<Problem>)
         let before = about.len();
         for one in found.iter().filter(is_target) {
             let blamed = one.items.iter().filter(is_key);
-            about.extend(blamed.map(|item| ((one.target.clone(), item.native.clone()), problem.message.clone())));
+            about.extend(blamed.map(|item| ((one.target.clone(), item.native.clone()), reason(&problem))));
         }
         if about.len() == before {
             others.push(problem);
         }
     }
     (about, others)
+}
+
+/// Returns what is wrong, without what whoever reads it there knows.
+fn reason(problem: &Problem) -> String {
+    let known = problem.target.as_deref().zip(problem.key.as_deref());
+    let known = known.map(|(target, key)| format!("{target} cannot hold `{key}`: ")).unwrap_or_default();
+    problem.message.strip_prefix(&known).unwrap_or(&problem.message).to_owned()
 }
 
 /// Says what does not read back as it was found, for the next try to leave out.

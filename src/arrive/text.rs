@@ -33,7 +33,7 @@ fn entry(out: &mut String, draft: &Draft, manner: &Manner<'_>) {
     for note in &draft.notes {
         let _ = writeln!(out, "  # {note}");
     }
-    let _ = writeln!(out, "  {}:", emit::text(draft.key.as_str()));
+    let _ = writeln!(out, "  {}:", emit::key(draft.key.as_str()));
     if let Some(targets) = &draft.targets {
         let names: Vec<_> = targets.iter().map(|name| emit::text(name.as_str())).collect();
         let _ = writeln!(out, "    targets: [{}]", names.join(", "));

@@ -97,9 +97,14 @@ impl Literal {
     }
 }
 
-/// Writes a text as a key or as a value on one line.
+/// Writes a text as a value on one line.
 pub(crate) fn text(text: &str) -> String {
     if is_plain(text) { text.to_owned() } else { quoted(text) }
+}
+
+/// Writes a text as a key: a colon of its own would be hard to tell from the one behind it.
+pub(crate) fn key(text: &str) -> String {
+    if is_plain(text) && !text.contains(':') { text.to_owned() } else { quoted(text) }
 }
 
 fn said(text: &str) -> Node {
@@ -157,7 +162,7 @@ fn members(map: &Map, indent: usize, out: &mut String) {
             out.push('\n');
         }
         push_blanks(indent, out);
-        out.push_str(&text(name));
+        out.push_str(&key(name));
         out.push(':');
         member(&one.node, indent, out);
     }
