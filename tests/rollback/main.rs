@@ -1,6 +1,7 @@
 //! Going back, as operators do it: whole stories with the program against both emulated clouds.
 
 mod bad;
+mod broken;
 mod budget;
 mod finish;
 mod ledgers;

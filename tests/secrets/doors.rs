@@ -77,13 +77,21 @@ async fn what_the_daemon_says_has_no_secret() {
         &["history", "key"],
         &["hold", "key", "-m", "wait"],
         &["resume", "--all"],
+        &["pin", "key", "--target", "aws-eu", "--version", "1", "-m", "by hand"],
+        &["unpin", "key"],
         &["reconcile"],
+        &["show", "1"],
+        &["diff", "1"],
+        &["rollback", "1", "--dry-run"],
     ] {
         world.run(&[command, &["--state-dir", operator, "-vvvv"]].concat()).await.expect(0);
     }
     let said = kept.lock().expect("whole").clone();
     assert!(String::from_utf8_lossy(&said).contains("/v1/command"), "the commands went through it");
     assert_absent("what went over the control socket", &said);
+    for path in ["/v1/command", "/v1/cancel", "/v1/nothing"] {
+        assert_absent(path, &ask(&socket, path).await);
+    }
     for path in ["/metrics", "/v1/status", "/ready", "/live"] {
         let answer = ask(&socket, path).await;
         assert_absent(path, &answer);

@@ -41,6 +41,33 @@ async fn a_process_dumps_no_memory_and_has_no_switch_that_leaks() {
     daemon.wait().await.expect("gone");
 }
 
+/// What ends a process in the middle of its work, as an abort over a mistake would, leaves nothing of its memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_abort_leaves_no_core() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let world = World::new().await;
+    world.entries("  key: { targets: [aws-eu], secret: true, value_from: { env: TEST_SECRET } }\n");
+    let daemon = world.command(&["daemon", "--interval", "1h"]);
+    let (program, args) = (daemon.as_std().get_program(), daemon.as_std().get_args());
+    let environment = daemon.as_std().get_envs().filter_map(|(name, value)| Some((name, value?)));
+    // As on a host that wants every core it can get.
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-c", "ulimit -c unlimited; exec \"$0\" \"$@\""]).arg(program).args(args).env_clear().envs(environment);
+    let mut daemon = shell.current_dir(world.dir.path()).kill_on_drop(true).spawn().expect("starts");
+    let since = Instant::now();
+    while !world.path("state/test/daemon.lock").exists() {
+        assert!(since.elapsed() < Duration::from_secs(30), "it does not start");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let pid = i32::try_from(daemon.id().expect("it runs")).expect("a pid");
+    let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::ABORT).expect("ours");
+    let status = daemon.wait().await.expect("gone");
+    assert_eq!((status.signal(), status.core_dumped()), (Some(6), false));
+    let left = fs::read_dir(world.dir.path()).expect("a folder").flatten().map(|entry| entry.file_name());
+    assert!(!left.into_iter().any(|name| name.to_string_lossy().starts_with("core")));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_directory_that_is_open_is_closed_with_a_sentence() {
     let world = World::new().await;

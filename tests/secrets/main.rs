@@ -5,3 +5,4 @@ mod host;
 mod outputs;
 #[path = "../support/mod.rs"]
 mod support;
+mod troubles;

@@ -14,7 +14,7 @@ const ENTRIES: &str = "  a: { value: one }
 ";
 
 /// What would have the SDKs and our logs say all there is to say.
-const LEAKY: [(&str, &str); 3] =
+pub(crate) const LEAKY: [(&str, &str); 3] =
     [("LOG_SENSITIVE_BODIES", "true"), ("LOG_SIGNABLE_BODY", "true"), ("RUST_LOG", "trace")];
 
 /// The crates of ours, which alone may say more than that something happened.
@@ -30,7 +30,7 @@ fn the_search_finds_what_it_looks_for() {
     assert_eq!(disguise_in(b"nothing to see"), None);
 }
 
-async fn world(data: &tempfile::TempDir) -> World {
+pub(crate) async fn world(data: &tempfile::TempDir) -> World {
     let options = repin_emulator::Options { dir: Some(data.path().to_owned()), ..Default::default() };
     let world = World::with(options).await;
     world.write("secret.txt", &format!("{SENTINEL}\n"));
@@ -71,6 +71,11 @@ async fn no_secret_leaves_by_any_door() {
         &["show", "1"],
         &["diff", "1"],
         &["iam", "--mode", "apply"],
+        &["iam", "--mode", "plan"],
+        &["doctor"],
+        &["pin", "key", "--target", "aws-eu", "--version", "1", "-m", "by hand"],
+        &["unpin", "key"],
+        &["get", "json"],
         &["reconcile", "--dry-run"],
         &["rollback", "1", "--dry-run"],
         &["hold", "key", "-m", "wait"],
@@ -90,6 +95,20 @@ async fn no_secret_leaves_by_any_door() {
         world.emulator.clock().advance(Duration::from_secs(60));
     }
     quiet(&world, &["reconcile", "-vv"]).await;
+    for (command, expected) in [
+        (&["get", "nothing", "--reveal"][..], 1),
+        (&["get", "key", "--reveal", "--target", "nowhere"], 64),
+        (&["rollback", "99"], 64),
+        (&["pin", "key", "--target", "aws-eu", "--version", "99"], 1),
+        (&["diff", "1", "2"], 0),
+        (&["rollback", "1"], 0),
+        (&["forget", "mounted"], 0),
+        (&["reconcile"], 5),
+        (&["forget", "--all", "--purge"], 0),
+    ] {
+        let (code, said) = quiet(&world, &[command, &["-vvvv"]].concat()).await;
+        assert_eq!(code, expected, "{command:?}\n{said}");
+    }
     let saved = std::fs::read(world.path("saved.json")).expect("saved");
     assert_absent("the saved plan", &saved);
     assert!(String::from_utf8_lossy(&saved).contains("env:TEST_SECRET"));
