@@ -219,6 +219,7 @@ impl World {
                         file: release.and_then(|release| release.file.clone()),
                         restores: None,
                         keys: None,
+                        heir: None,
                         targets: releasing.clone(),
                     },
                     state: State::Claimed,
@@ -531,6 +532,34 @@ fn a_living_run_blocks() {
     };
     let blocked = super::plan(input);
     assert_eq!(blocked.blocks.iter().map(|block| block.kind).collect::<Vec<_>>(), [BlockKind::Running; 2]);
+}
+
+/// A key that the store did not answer for is neither made nor pruned, whatever the file asks: the pass does nothing.
+#[test]
+fn what_could_not_be_read_is_not_taken_for_absent() {
+    let mut world = World::new();
+    let released = desired(&File::from([("a", 1), ("b", 1)]));
+    let first = world.plan(&released);
+    world.execute(&released, &first, usize::MAX);
+    for asked in [&[("a", 1), ("b", 1)][..], &[("a", 2), ("b", 1)], &[("b", 2)]] {
+        let wanted = desired(&asked.iter().copied().collect());
+        let mut observed = world.observe(&wanted);
+        let state = observed.targets.get_mut(&target("one")).expect("there");
+        state.items.insert(key("a"), Seen::Unreadable("the answer has nothing about it".to_owned()));
+        let input = Input {
+            desired: &wanted,
+            observed: &observed,
+            newest_here: &world.newest_here,
+            allow_older: false,
+            highest_elsewhere: 0,
+            limits: Limits::default(),
+        };
+        let plan = plan(input);
+        let blocks: Vec<_> = plan.blocks.iter().map(|block| (block.kind, block.key.clone())).collect();
+        assert_eq!(blocks, [(BlockKind::Unreadable, Some(key("a")))], "{asked:?}: {plan:#?}");
+        let steps = plan.targets.get(&target("one")).map_or(&[][..], |planned| &planned.steps);
+        assert!(steps.iter().all(|step| step.key != key("a")), "{asked:?}: {plan:#?}");
+    }
 }
 
 /// The second pair of eyes finds what a wrong planner would do.
