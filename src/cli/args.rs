@@ -24,7 +24,7 @@ entry, and the first repin reconcile only takes over what is there.
 
 Examples:
   repin init && repin validate && repin plan --emulate
-  repin init                                        then set name and targets, and
+  repin init             then set name and targets, and
   repin init --from aws-eu azure --secrets secrets
   repin plan && repin reconcile -m \"taken over\"";
 
@@ -122,7 +122,8 @@ Examples:
 const MAN_HELP: &str = "\
 Examples:
   repin man | man -l -
-  repin man --dir pages && install -Dm 644 -t /usr/local/share/man/man1 pages/*.1";
+  repin man --dir pages
+  install -Dm 644 -t /usr/local/share/man/man1 pages/*.1";
 
 /// Keeps AWS SSM Parameter Store and Azure App Configuration equal to one reviewed file, in numbered releases that can
 /// be put back.

@@ -44,7 +44,8 @@ pub(super) async fn start_emulator(
     };
     Emulator::start(options).await.map_err(|error| {
         let message = format!("the embedded clouds cannot start in {}: {error}", dir.display());
-        Failure::new(Exit::Failed, Trouble::new("emulator", message))
+        let hint = "Stop what else has this folder open, or name another with --emulate=DIR.";
+        Failure::new(Exit::Failed, Trouble::new("emulator", message).with_hint(hint))
     })
 }
 

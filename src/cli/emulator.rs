@@ -30,7 +30,9 @@ pub(super) async fn run(args: &EmulatorArgs, mut interrupt: Stop, printer: &Prin
         ..Default::default()
     };
     let emulator = Emulator::start(options).await.map_err(|error| {
-        Failure::new(Exit::Failed, Trouble::new("emulator", format!("the emulator cannot start: {error}")))
+        let hint = "Stop what else has its folder open or its addresses, or name others with --dir, --aws and --azure.";
+        let trouble = Trouble::new("emulator", format!("the emulator cannot start: {error}"));
+        Failure::new(Exit::Failed, trouble.with_hint(hint))
     })?;
     printer.result(|| exports(&emulator), || object(&emulator));
     // Serving until a signal is what was asked for, so a signal is no failure.

@@ -11,7 +11,7 @@ use super::print::Printer;
 use super::session::{self, Session};
 use crate::exit::Exit;
 use crate::model::printable;
-use crate::report::words::short;
+use crate::report::words::{fit, short};
 use crate::report::{Trouble, json};
 
 /// What one target serves.
@@ -51,8 +51,8 @@ pub(super) async fn run(common: &Common, args: &GetArgs, printer: &Printer) -> R
             .with_hint("repin history lists what was released.");
         return Err(Failure::new(Exit::Failed, trouble));
     }
-    printer.result(
-        || served.iter().map(|(target, served)| text(target, served)).collect(),
+    printer.as_it_is(
+        || served.iter().map(|(target, served)| text(target, served, printer.width())).collect(),
         || {
             let targets: Vec<_> = served.iter().map(|(target, served)| object(target, served)).collect();
             let errors: Vec<_> = troubles.iter().map(json::trouble).collect();
@@ -85,7 +85,8 @@ async fn look(provider: &dyn Provider, key: &Key, reveal: bool) -> Result<Served
     Ok(Served { native, item: Some(item), value })
 }
 
-fn text(target: &TargetName, served: &Served) -> String {
+/// Describes what a target serves; the value is as it is, whatever the width.
+fn text(target: &TargetName, served: &Served, width: usize) -> String {
     let Some(item) = &served.item else {
         return format!("{target}  {}  not there\n", served.native);
     };
@@ -96,7 +97,8 @@ fn text(target: &TargetName, served: &Served) -> String {
         Some(value) => printable::lines(value),
         None => "(secret; --reveal shows it)".into(),
     };
-    format!("{target}  {}  version {}{kind}{content_type}\n{value}\n", served.native, short(&item.version))
+    let head = format!("{target}  {}  version {}{kind}{content_type}", served.native, short(&item.version));
+    format!("{}\n{value}\n", fit(&head, width))
 }
 
 fn object(target: &TargetName, served: &Served) -> serde_json::Value {

@@ -123,7 +123,10 @@ pub(super) async fn run(common: &Common, args: &HistoryArgs, printer: &Printer) 
     match key {
         None => {
             let releases = history::releases(&sources, now);
-            printer.result(|| text::history(ledgers.name.as_str(), &releases), || json::history(&releases));
+            printer.result(
+                || text::history(ledgers.name.as_str(), &releases, printer.width()),
+                || json::history(&releases),
+            );
         }
         Some(key) => {
             let targets: Vec<_> = sources.iter().map(|source| history::versions(source, &key, now)).collect();
@@ -132,7 +135,10 @@ pub(super) async fn run(common: &Common, args: &HistoryArgs, printer: &Printer) 
                     .with_hint("repin history lists the releases, repin show N what each touched.");
                 return Err(Failure::new(Exit::Failed, trouble));
             }
-            printer.result(|| text::key_history(key.as_str(), &targets), || json::key_history(key.as_str(), &targets));
+            printer.result(
+                || text::key_history(key.as_str(), &targets, printer.width()),
+                || json::key_history(key.as_str(), &targets),
+            );
         }
     }
     Ok(ledgers.finish(printer))

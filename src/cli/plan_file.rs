@@ -35,7 +35,8 @@ pub(super) fn save(
 /// Says that a plan could not be written.
 pub(super) fn unsaved(path: &Path, error: &std::io::Error) -> Failure {
     let message = format!("the plan cannot be saved to {}: {error}", path.display());
-    Failure::new(Exit::Failed, Trouble::new("system", message))
+    let hint = "Name a file in a folder that is there and that you may write to.";
+    Failure::new(Exit::Failed, Trouble::new("system", message).with_hint(hint))
 }
 
 /// Replaces a file as a whole: half a plan is never there to be read. A new file of this kind is the owner's alone.

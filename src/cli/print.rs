@@ -11,6 +11,7 @@ use super::{plan_file, progress};
 use crate::control::Line;
 use crate::daemon::control::Lines;
 use crate::model::printable;
+use crate::report::words::fit;
 use crate::report::{Trouble, json, text};
 
 /// Writes results to stdout and, in text, errors to stderr.
@@ -96,8 +97,16 @@ impl Printer {
         }
     }
 
-    /// Writes a result in the form that was asked for.
+    /// Writes a result in the form that was asked for; what people read is fit into the terminal.
     pub(super) fn result(&self, as_text: impl FnOnce() -> String, as_json: impl FnOnce() -> Value) {
+        match self.output {
+            Output::Text => self.out(&fit(&as_text(), self.width())),
+            Output::Markdown | Output::Json => self.as_it_is(as_text, as_json),
+        }
+    }
+
+    /// Writes a result in the form that was asked for, each line as it is: values are copied from the screen.
+    pub(super) fn as_it_is(&self, as_text: impl FnOnce() -> String, as_json: impl FnOnce() -> Value) {
         match self.output {
             Output::Text | Output::Markdown => self.out(&as_text()),
             Output::Json => self.json(as_json()),
@@ -113,7 +122,7 @@ impl Printer {
     pub(super) fn troubles(&self, troubles: &[Trouble]) {
         match self.output {
             Output::Json => self.json(json::error(troubles)),
-            Output::Text | Output::Markdown => troubles.iter().for_each(|trouble| self.err(&text::trouble(trouble))),
+            Output::Text | Output::Markdown => self.err(&text::troubles(troubles)),
         }
     }
 
@@ -140,6 +149,8 @@ impl Printer {
     pub(super) fn err(&self, text: &str) {
         let text = &*printable::screen(text);
         let Sink::Own(color) = self.sink else { return self.say(Line::Stderr(text.to_owned())) };
+        let width = terminal_size::terminal_size_of(io::stderr()).map_or(usize::MAX, |(width, _)| usize::from(width.0));
+        let text = &*fit(text, width);
         progress::make_way();
         let mut stream = AutoStream::new(io::stderr(), color);
         let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());

@@ -28,6 +28,11 @@ use super::targets::{Declared, Selector};
 use super::tree::{Data, Map, Member, Node, Span};
 use crate::model::desired::{Adopt, Entry, TargetConfig};
 
+/// Said where a pattern matches nothing: its entries are not taken for dropped.
+const UNMOUNTED: &str = "an unmounted folder looks like this; to give the entries up use `forget`, or drop this key";
+/// Said where not all files of a pattern can be known.
+const UNLISTED: &str = "let everything below be read by this user, or narrow the pattern";
+
 /// What the entries come to.
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
@@ -313,17 +318,21 @@ impl<'a> Resolver<'a, '_> {
         };
         let span = source_span(&effective.node, "files").unwrap_or(declaration.place);
         let base = self.context.sources.folder(span.file);
-        let found = Pattern::parse(glob)
-            .map_err(|error| format!("not a glob of files: {error}"))
-            .and_then(|pattern| self.out.values.files(base, &pattern));
-        let found = match found {
-            Ok(found) => found,
-            Err(message) => return self.issues.push(Issue::at(span, message)),
+        let pattern = match Pattern::parse(glob) {
+            Ok(pattern) => pattern,
+            Err(error) => return self.issues.push(Issue::at(span, format!("not a glob of files: {error}"))),
         };
-        if found.is_empty() {
-            let hint = "an unmounted folder looks like this; to give the entries up use `forget`, or drop this key";
-            return self.issues.push(Issue::at(span, format!("no file matches `{glob}`")).hint(hint));
-        }
+        let unmounted = !base.join(pattern.folder()).is_dir();
+        let found = match self.out.values.files(base, &pattern) {
+            Ok(found) if found.is_empty() => {
+                return self.issues.push(Issue::at(span, format!("no file matches `{glob}`")).hint(UNMOUNTED));
+            }
+            Ok(found) => found,
+            Err(message) => {
+                let hint = if unmounted { UNMOUNTED } else { UNLISTED };
+                return self.issues.push(Issue::at(span, message).hint(hint));
+            }
+        };
         for (capture, path) in found {
             let name = declaration.name.replacen('*', &capture, 1);
             if named.contains(name.as_str()) {

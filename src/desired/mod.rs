@@ -202,7 +202,8 @@ fn refuse_control(text: &str, file: u32) -> Result<(), Issue> {
 /// Checks what must hold for each file before it is merged.
 fn check_root(root: &Node, issues: &mut Vec<Issue>) -> bool {
     let Some(map) = root.map() else {
-        issues.push(Issue::at(root.span, format!("expected a map at the top, found {}", root.describe())));
+        let hint = "a file has `version: 1`, `name`, `targets` and `entries`; `repin init` writes one";
+        issues.push(Issue::at(root.span, format!("expected a map at the top, found {}", root.describe())).hint(hint));
         return false;
     };
     if let Some(member) = map.get("version") {

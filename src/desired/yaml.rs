@@ -30,7 +30,10 @@ pub(super) fn parse(text: &str, file: u32, tolerant: &[&str], issues: &mut Vec<I
     match builder.run(text) {
         Ok(()) => {
             let start = Pos { line: 1, column: 1 };
-            builder.root.ok_or_else(|| Issue::at(Span { file, start, end: start }, "the file is empty"))
+            builder.root.ok_or_else(|| {
+                let hint = "nothing is deleted for that; get the file back, or begin with `repin init`";
+                Issue::at(Span { file, start, end: start }, "the file is empty").hint(hint)
+            })
         }
         Err(issue) => builder.salvage(tolerant).ok_or(issue),
     }

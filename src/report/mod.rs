@@ -62,7 +62,9 @@ impl Trouble {
     /// Describes a failure of a store.
     pub fn of_error(error: &repin_provider::Error) -> Self {
         let mut message = error.to_string();
-        let mut source = std::error::Error::source(error);
+        // Of a connection that failed the message has the cause already.
+        let told = error.kind == repin_provider::ErrorKind::Unreachable;
+        let mut source = if told { None } else { std::error::Error::source(error) };
         while let Some(cause) = source {
             let cause_text = cause.to_string();
             // Layers of the clients often repeat what the one above says.
@@ -133,6 +135,26 @@ impl Trouble {
             hint: Some(block.hint.clone()),
         }
     }
+}
+
+/// Says what to do about a kind of trouble for which nothing more is known.
+pub(crate) fn way_out(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "unreachable" => "Is the network up, and the proxy right? repin doctor looks; it is safe to run this again.",
+        "throttled" => "It is safe to run this again in a while; repin help quotas says what counts.",
+        "denied" => "repin doctor names the right that is missing, repin iam prints all that are needed.",
+        "wrong-account" => {
+            "Use credentials of that account, or mend `account` in the file; repin doctor shows which are found."
+        }
+        "key-unusable" => "repin doctor shows the state of the key.",
+        "conflict" | "already-exists" => "Somebody else wrote: run it again to plan from what is there.",
+        "not-found" => "It may have been removed meanwhile: run it again to plan from what is there.",
+        "refused" => "Change what the store does not take, and run it again.",
+        "unexpected" => "Run it again; with -vv the log shows what was answered.",
+        "interrupted" => "Nothing has to be undone: run it again.",
+        "bug" => "This is a mistake of repin itself; please report it.",
+        _ => return None,
+    })
 }
 
 /// Returns the stable word for a kind of failure.

@@ -24,9 +24,7 @@ pub fn status(name: &str, status: &Status, now: Timestamp) -> String {
     line(&mut out, &verdict(name, status, now));
     targets(&mut out, status, now);
     labelled(&mut out, "held", &held(status));
-    for target in &status.targets {
-        labelled(&mut out, "drift", &drift(target));
-    }
+    labelled(&mut out, "drift", &status.targets.iter().flat_map(drift).collect::<Vec<_>>());
     labelled(&mut out, "next", &next(status));
     labelled(&mut out, "file", &[file(status)]);
     out

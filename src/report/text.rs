@@ -7,13 +7,13 @@ use anstyle::Style;
 use repin_provider::{Key, RequestCounts, TargetName, Version};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::Trouble;
 pub use super::screen::status;
 use super::table::{Cell, Table, columns};
 pub use super::wish::{wish_outcome, wish_plan};
 use super::words::{
     self, BAD, BEHIND, CHANGED, FAINT, GOOD, Mark, STRONG, counted, glyph, intent, line, short, styled, when, wrap,
 };
+use super::{Trouble, way_out};
 use crate::difference::{Content, Difference, Differs};
 use crate::exit;
 use crate::history::{KeyVersion, Release, ReleaseTarget, TargetHistory};
@@ -40,7 +40,11 @@ pub fn plan(name: &str, plan: &Plan, width: usize) -> String {
     if plan.file == FileStanding::Behind {
         line(&mut out, &styled(BAD, &wrap(BEHIND, width)));
     }
-    line(&mut out, &wrap(&words::plan_summary(plan), width));
+    let summary = match plan.blocks.len() as u64 {
+        0 => words::plan_summary(plan),
+        n => styled(BAD, &format!("Refused for {}: nothing is written.", counted(n, "reason"))),
+    };
+    line(&mut out, &wrap(&summary, width));
     out
 }
 
@@ -207,16 +211,36 @@ fn collision(step: &StepOutcome, theirs: &str, ours: &str) -> Vec<String> {
     vec![styled(BAD, &what), format!("{target}: repin pin {key} --target {target} --version {theirs} serves theirs")]
 }
 
-/// Lists releases, newest first.
-pub fn history(name: &str, releases: &[Release]) -> String {
+/// Lists releases, newest first. Where a row would be wider than `width`, what a release was for stands below it.
+pub fn history(name: &str, releases: &[Release], width: usize) -> String {
     let mut out = String::new();
     if releases.is_empty() {
         line(&mut out, &format!("{name} has no release yet."));
     }
     let all: BTreeSet<_> = releases.iter().flat_map(|release| release.targets.keys()).collect();
     let rows: Vec<_> = releases.iter().map(|release| history_row(release, &all)).collect();
-    columns(&rows).iter().for_each(|row| line(&mut out, row));
+    folded_columns(&mut out, &rows, &[5, 7], "      ", width);
     out
+}
+
+/// Lays rows out in columns. Where they would be wider than `width`, those that are named go into a line of their own.
+fn folded_columns(out: &mut String, rows: &[Vec<Cell>], below: &[usize], indent: &str, width: usize) {
+    let whole = columns(rows);
+    let is_wide = |row: &String| anstream::adapter::strip_str(row.trim_end()).to_string().width() > width;
+    if !whole.iter().any(is_wide) {
+        return whole.iter().for_each(|row| line(out, row));
+    }
+    let pick = |wanted: bool| -> Vec<Vec<Cell>> {
+        let of = |row: &Vec<Cell>| {
+            row.iter().enumerate().filter(|(n, _)| below.contains(n) == wanted).map(|(_, cell)| cell.clone()).collect()
+        };
+        rows.iter().map(of).collect()
+    };
+    for (head, rest) in columns(&pick(false)).iter().zip(pick(true)) {
+        line(out, head);
+        let rest: Vec<_> = rest.into_iter().filter(|(text, _)| !text.is_empty()).collect();
+        columns(&[rest]).iter().filter(|rest| !rest.is_empty()).for_each(|rest| line(out, &format!("{indent}{rest}")));
+    }
 }
 
 fn history_row(release: &Release, all: &BTreeSet<&TargetName>) -> Vec<Cell> {
@@ -368,8 +392,8 @@ fn difference_changes(differs: &Differs) -> Vec<Change> {
     }
 }
 
-/// Describes the versions of one key.
-pub fn key_history(key: &str, targets: &[TargetHistory]) -> String {
+/// Describes the versions of one key. Where a row would be wider than `width`, long versions stand below it.
+pub fn key_history(key: &str, targets: &[TargetHistory], width: usize) -> String {
     let mut out = String::new();
     for target in targets {
         line(&mut out, &styled(STRONG, &format!("{key} on {}", target.target)));
@@ -377,7 +401,9 @@ pub fn key_history(key: &str, targets: &[TargetHistory]) -> String {
             line(&mut out, "  never released here");
         }
         let rows: Vec<_> = target.versions.iter().map(version_row).collect();
-        columns(&rows).iter().for_each(|row| line(&mut out, &format!("  {row}")));
+        let mut listed = String::new();
+        folded_columns(&mut listed, &rows, &[0], "  ", width.saturating_sub(2));
+        listed.lines().for_each(|row| line(&mut out, &format!("  {row}")));
     }
     out
 }
@@ -395,8 +421,47 @@ fn version_row(version: &KeyVersion) -> Vec<Cell> {
     vec![(native, Style::new()), (when(at), Style::new()), (release, Style::new()), until]
 }
 
+/// The most troubles alike that are told one by one.
+const ALIKE: usize = 10;
+
+/// Describes what went wrong. What is to be done about several alike is said once, below them.
+pub fn troubles(troubles: &[Trouble]) -> String {
+    let mut out = String::new();
+    let alike = |a: &Trouble, b: &Trouble| {
+        (a.kind, &a.hint) == (b.kind, &b.hint) && a.location.is_none() && b.location.is_none()
+    };
+    for group in troubles.chunk_by(alike) {
+        let (shown, more) = group.split_at(group.len().min(ALIKE));
+        let (last, others) = shown.split_last().expect("a group has one at least");
+        others.iter().for_each(|one| out.push_str(&said(one)));
+        if more.is_empty() {
+            out.push_str(&trouble(last));
+            continue;
+        }
+        let rest = Trouble::new(last.kind, format!("and {} more like these", more.len()));
+        out.push_str(&said(last));
+        out.push_str(&trouble(&Trouble { hint: last.hint.clone(), ..rest }));
+    }
+    out
+}
+
 /// Describes one thing that went wrong, with what to do about it.
 pub fn trouble(trouble: &Trouble) -> String {
+    let mut out = said(trouble);
+    let hint = match (&trouble.hint, &trouble.location) {
+        (Some(hint), Some(_)) => Some(format!("help: {hint}")),
+        (Some(hint), None) => Some(sentence(hint)),
+        (None, Some(_)) => None,
+        (None, None) => way_out(trouble.kind).map(str::to_owned),
+    };
+    if let Some(hint) = hint {
+        let _ = writeln!(out, "  {}", printable::lines(&hint).replace('\n', "\n  "));
+    }
+    out
+}
+
+/// Says what is wrong, and where.
+fn said(trouble: &Trouble) -> String {
     let place = match (&trouble.location, &trouble.target, &trouble.key) {
         (Some(location), ..) => located(location),
         (None, Some(target), Some(key)) if !trouble.message.contains(key.as_str()) => format!("{target}: {key}: "),
@@ -410,11 +475,19 @@ pub fn trouble(trouble: &Trouble) -> String {
     if let Some(excerpt) = trouble.location.as_ref().and_then(|location| location.excerpt.as_ref()) {
         let _ = writeln!(out, "{}", printable::lines(&excerpt.to_string()));
     }
-    if let Some(hint) = &trouble.hint {
-        let help = if trouble.location.is_some() { "help: " } else { "" };
-        let _ = writeln!(out, "  {help}{}", printable::lines(hint).replace('\n', "\n  "));
-    }
     out
+}
+
+/// Writes a hint as a sentence, however the provider that gives it begins.
+fn sentence(hint: &str) -> String {
+    let mut letters = hint.chars();
+    match letters.next() {
+        Some(first) if first.is_lowercase() && !hint.starts_with("repin ") => {
+            let end = if hint.ends_with(['.', '?', '!']) { "" } else { "." };
+            first.to_uppercase().chain(letters).collect::<String>() + end
+        }
+        _ => hint.to_owned(),
+    }
 }
 
 /// Describes one thing that went wrong in one line, without what to do about it.

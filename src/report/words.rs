@@ -1,5 +1,6 @@
 //! Phrases and styles that text and Markdown share.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -20,6 +21,9 @@ pub(super) const STRONG: Style = Style::new().bold();
 
 /// Characters of an etag that are shown; enough to tell two apart by eye.
 pub(super) const SHORT_ETAG: usize = 8;
+
+/// The longest word that a line may begin with as its label: `held    chat/config: ...`.
+const LABEL: usize = 8;
 
 /// The steps of a plan by key: what makes and changes first, what removes last.
 pub(super) type Rows<'a> = BTreeMap<(bool, &'a Key), Vec<(&'a TargetName, &'a Step)>>;
@@ -304,6 +308,67 @@ pub(super) fn wrap(text: &str, width: usize) -> String {
     out
 }
 
+/// Breaks every line of a screen that is wider than the terminal, between words. What goes on stands below its text: under
+/// what follows a label, else a little to the right. What has no blanks is never broken, nor is an excerpt of a file.
+pub(crate) fn fit(text: &str, width: usize) -> Cow<'_, str> {
+    let is_wide = |line: &str| visible(line) > width;
+    if !text.lines().any(is_wide) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 64);
+    for line in text.split_inclusive('\n') {
+        let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
+        if is_wide(line) && !line.trim_start().starts_with('|') {
+            break_line(&mut out, line, width);
+        } else {
+            out.push_str(line);
+        }
+        out.push_str(end);
+    }
+    Cow::Owned(out)
+}
+
+fn visible(text: &str) -> usize {
+    if text.contains('\u{1b}') { anstream::adapter::strip_str(text).to_string().width() } else { text.width() }
+}
+
+fn break_line(out: &mut String, line: &str, width: usize) {
+    let indent = hanging(line).min(width / 2);
+    let (mut used, mut blanks, mut starts) = (0, 0, true);
+    for word in line.split(' ') {
+        let wide = visible(word);
+        if !starts && word.is_empty() {
+            blanks += 1;
+            continue;
+        }
+        if !starts && used + blanks + wide > width && used > indent {
+            let _ = write!(out, "\n{:indent$}", "");
+            used = indent;
+        } else {
+            let _ = write!(out, "{:blanks$}", "");
+            used += blanks;
+        }
+        out.push_str(word);
+        (used, blanks) = (used + wide, 1);
+        // Blanks at the beginning of a line are its own.
+        starts = starts && word.is_empty();
+        if starts {
+            (used, blanks) = (used + 1, 0);
+            out.push(' ');
+        }
+    }
+}
+
+/// Returns where a line goes on.
+fn hanging(line: &str) -> usize {
+    let plain = anstream::adapter::strip_str(line).to_string();
+    let lead = plain.len() - plain.trim_start_matches(' ').len();
+    let label = plain[lead..].find("  ").filter(|end| *end <= LABEL && !plain[lead..lead + end].contains(' '));
+    let Some(label) = label else { return lead + 2 };
+    let rest = &plain[lead + label..];
+    lead + plain[lead..lead + label].width() + (rest.len() - rest.trim_start_matches(' ').len())
+}
+
 /// Says how long ago something was, in its largest unit.
 pub(super) fn ago(now: Timestamp, then: Timestamp) -> String {
     let seconds = now.duration_since(then).as_secs().max(0);
@@ -332,6 +397,20 @@ mod tests {
         assert_eq!(wrap("one two", usize::MAX), "one two");
         let styled = format!("a {} c", styled(GOOD, "bb"));
         assert_eq!(wrap(&styled, 6), styled, "escape codes take no room");
+    }
+
+    #[test]
+    fn a_screen_fits_into_the_terminal() {
+        let text = "held    chat/config: the file still has it\n  one two three four five six\nshort\n  | an excerpt of a file\n";
+        let narrow = "held    chat/config:\n        the file\n        still has it\n  one two three four\n    five six\nshort\n  | an \
+                      excerpt of a file\n";
+        assert_eq!(fit(text, 20), narrow);
+        assert_eq!(fit(text, 80), text);
+        assert!(matches!(fit(text, usize::MAX), Cow::Borrowed(_)));
+        let long = format!("a {} b", "x".repeat(30));
+        assert_eq!(fit(&long, 20), format!("a\n  {}\n  b", "x".repeat(30)), "what has no blanks is not broken");
+        let styled = format!("{}\n", styled(CHANGED, "one two three four"));
+        assert_eq!(anstream::adapter::strip_str(&fit(&styled, 10)).to_string(), "one two\n  three\n  four\n");
     }
 
     #[test]

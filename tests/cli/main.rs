@@ -14,3 +14,5 @@ mod screens;
 mod status;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/terminal.rs"]
+mod terminal;

@@ -1,35 +1,25 @@
 //! What a terminal shows while a pass takes its time, and that nothing else sees it.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::process::Stdio;
 use std::time::Duration;
 
 use repin_emulator::Fault;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::support::World;
+use crate::terminal::Terminal;
 
 /// Runs the program with a terminal as its stderr; returns what that was sent, and stdout.
 async fn on_a_terminal(world: &World, args: &[&str]) -> (String, String) {
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("usable");
-    let name = ptsname(&terminal, Vec::new()).expect("named").into_string().expect("text");
-    let screen = File::options().read(true).write(true).open(name).expect("opened");
-    let reader = tokio::task::spawn_blocking(move || {
-        let mut shown = Vec::new();
-        let mut piece = [0; 4096];
-        let mut terminal = File::from(terminal);
-        // The end is an error on Linux: the other side has closed.
-        while let Ok(read @ 1..) = terminal.read(&mut piece) {
-            shown.extend_from_slice(&piece[..read]);
-        }
-        String::from_utf8_lossy(&shown).into_owned()
-    });
-    let child = world.command(args).env("TERM", "xterm").stderr(screen).stdout(Stdio::piped()).spawn().expect("runs");
+    let terminal = Terminal::open(80);
+    let mut command = world.command(args);
+    command.env("TERM", "xterm").stderr(terminal.screen()).stdout(Stdio::piped());
+    let child = command.spawn().expect("runs");
+    // Our side of the terminal is closed with it.
+    drop(command);
     let output = child.wait_with_output().await.expect("runs");
     assert_eq!(output.status.code(), Some(0));
-    (reader.await.expect("read"), String::from_utf8_lossy(&output.stdout).into_owned())
+    let shown = String::from_utf8_lossy(&terminal.shown().await).into_owned();
+    (shown, String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 async fn slow_world() -> World {

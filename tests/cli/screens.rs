@@ -104,10 +104,11 @@ async fn a_refused_plan_tells_why_on_stderr() {
     for command in ["plan", "reconcile"] {
         let ran = world.run(&[command]).await.expect(5);
         assert!(!ran.stdout.contains("error"), "{}", ran.stdout);
+        assert!(!ran.stdout.contains("Nothing to do"), "{}", ran.stdout);
         assert_eq!(
             ran.stderr,
-            "error: aws-eu: /ai/test/chat is there already and is not in the ledger of test\n  Choose another key, or take \
-             it over with adopt: equal or adopt: always on this entry.\n",
+            "error: aws-eu: /ai/test/chat is there already and is not in the ledger of test\n  Are `name` and the target's \
+             place right? Choose another key, or take it over with adopt: equal or adopt: always on this entry.\n",
         );
     }
 }

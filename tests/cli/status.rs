@@ -71,7 +71,7 @@ async fn drift_is_named_by_key_and_target() {
     let shown = world.run(&["status"]).await.expect(0).stdout;
     assert!(shown.starts_with("test  DRIFTED "), "{shown}");
     assert!(shown.contains("drift   a on aws-eu serves 2, should serve 1\n"), "{shown}");
-    assert!(shown.contains("drift   b on azure is gone, should serve "), "{shown}");
+    assert!(shown.contains("\n        b on azure is gone, should serve "), "{shown}");
     world.run(&["reconcile"]).await.expect(0);
     assert_eq!(world.json(0, &["status"]).await["verdict"], json!(["ok"]));
 }

@@ -54,12 +54,12 @@ async fn read(store: &Store) -> bool {
     let source = Source { target: &target, ledger: &loaded.ledger, capabilities: &store.capabilities };
     let now = Timestamp::from_second(1_795_000_000).expect("in range");
     let listed = releases(&[source], now);
-    let _ = repin::report::text::history("test", &listed);
+    let _ = repin::report::text::history("test", &listed, 80);
     let _ = repin::report::json::history(&listed);
     for key in loaded.ledger.known_keys().iter().take(3) {
         let versions =
             versions(&Source { target: &target, ledger: &loaded.ledger, capabilities: &store.capabilities }, key, now);
-        let _ = repin::report::text::key_history(key.as_str(), &[versions]);
+        let _ = repin::report::text::key_history(key.as_str(), &[versions], 80);
     }
     for release in listed.iter().take(3) {
         let _ = loaded.ledger.at(release.number);
@@ -153,7 +153,7 @@ impl Provider for Store {
     }
     async fn read_documents(&self, request: ReadDocuments) -> Result<Documents> {
         let (found, all) = match request {
-            ReadDocuments::All => (self.documents.clone(), true),
+            ReadDocuments::All | ReadDocuments::Of(_) => (self.documents.clone(), true),
             ReadDocuments::Named { names, .. } => {
                 let named = names.into_iter().filter_map(|name| self.documents.get_key_value(&name));
                 (named.map(|(name, document)| (name.clone(), document.clone())).collect(), false)
