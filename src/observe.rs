@@ -1,6 +1,7 @@
 //! Asks every store, in parallel: first the ledgers and the items, then only what the first answers make necessary.
 
 mod closer;
+mod former;
 pub mod patience;
 mod wish;
 
@@ -16,12 +17,12 @@ use repin_provider::{
 use crate::model::compare::same_text;
 use crate::model::desired::{Adopt, Desired, Drift, Entry, FileDigest, Policy, Target};
 use crate::model::observed::{FileStanding, Observed, TargetState};
-use crate::model::release::{ContentDigest, Header, Ledger, Record, Runner, State, TargetId};
+use crate::model::release::{ContentDigest, Header, Ledger, Record, RowAction, Runner, State, TargetId};
 use crate::model::retention::is_near_edge;
 use crate::record::host::{HostMemory, KnownSecret, TargetMemory};
 use crate::record::ledger::{self, LedgerError, Loaded};
 
-pub use self::wish::{Reached, observe_unfinished, observe_wish, reach, version_at};
+pub use self::wish::{Reached, observe_unfinished, observe_wish, reach, unheard, version_at};
 
 /// How long nothing may move under a claim of a process that we cannot see before it is taken over.
 const QUIET: SignedDuration = SignedDuration::from_secs(120);
@@ -155,10 +156,11 @@ async fn look(
     let observation = if keys.is_empty() && !request.census {
         Observation { items: BTreeMap::new(), foreign: None, reference: None, at: None, resume: memory.resume.clone() }
     } else {
+        let dropped = ledger.pins.keys().filter(|key| !target.entries.contains_key(*key)).cloned();
+        let surely = dropped.chain(ledger.open().into_iter().flat_map(removed)).collect();
         let keys = keys.iter().cloned().collect();
-        provider
-            .observe(Observe { keys, census: request.census, resume: memory.resume.take(), ..Observe::default() })
-            .await?
+        let resume = memory.resume.take();
+        provider.observe(Observe { keys, surely, census: request.census, resume, ..Observe::default() }).await?
     };
     memory.resume = observation.resume;
     let at = observation.at.max(at);
@@ -174,7 +176,14 @@ async fn look(
         ..TargetState::unseen(id, provider.place().clone(), capabilities(provider.as_ref()), ledger)
     };
     read_owners(target, provider.as_ref(), &state.ledger, &mut state.items).await?;
+    former::ask(&request.desired.name, target, provider.as_ref(), &state.ledger, &mut state.items).await?;
     Ok((state, memory))
+}
+
+/// Lists what a record removes: closing it takes what is absent for removed.
+fn removed(record: &Record) -> impl Iterator<Item = Key> {
+    let rows = record.rows.iter().filter(|row| matches!(row.action, RowAction::Delete | RowAction::Withdraw));
+    rows.map(|row| row.key.clone())
 }
 
 /// Tells whether an open record may be taken over: its run ended and said so, its process is known to be gone, or

@@ -18,7 +18,7 @@ use crate::execute::{self, Executed, NotExecuted};
 use crate::model::desired::Desired;
 use crate::model::observed::Observed;
 use crate::model::outcome::{Interrupt, Outcome, Progress, StepResult, TargetFailure};
-use crate::model::plan::{BlockKind, Plan};
+use crate::model::plan::{BlockKind, Plan, TargetPlan};
 use crate::model::release::{Ledger, TargetId};
 use crate::model::way::{self, Goal};
 use crate::observe::{self, ObserveError, Reached};
@@ -165,11 +165,19 @@ async fn look(pass: &WishPass<'_>) -> Result<Look, WishError> {
         // Leaving a target out may be why the scope is what it is: it is not waited for.
         tokio::time::timeout(super::OTHERS_ANSWER, reach(pass.others)).await.map(|reached| reached.seeing.observed)
     };
-    let (reached, others) = tokio::join!(reach(pass.providers), others);
+    let (mut reached, others) = tokio::join!(reach(pass.providers), others);
+    let others = others.unwrap_or_default();
+    if let Some(settle) = unheard(&reached, &others).keys().filter_map(|name| settle(pass, name)).max() {
+        pause(&pass.interrupt, settle).await?;
+        reached = reach(pass.providers).await;
+        for (name, release) in unheard(&reached, &others) {
+            give_up_unheard(pass, &mut reached, name, release);
+        }
+    }
     let (reached, unreached) = unreached(pass, reached)?;
     let (observed, memories) = (reached.seeing.observed, reached.seeing.memories);
     let mut all = observed.clone();
-    all.targets.extend(others.unwrap_or_default().targets);
+    all.targets.extend(others.targets);
     let unfinished = way::unfinished_ways(&all).keys().any(|name| observed.targets.contains_key(name));
     let mut known: BTreeMap<TargetId, Ledger> =
         all.targets.into_values().map(|state| (state.id, state.ledger)).collect();
@@ -194,6 +202,32 @@ async fn plan(pass: &WishPass<'_>, ask: &Ask, look: Look) -> Result<WishPlan, Wi
             if let Err(refusal) = refuse_empty_order(order, &plan, &observed, pass.desired) {
                 // What is asked for may be known where nobody could look.
                 return Err(if failures.is_empty() { refusal } else { PassError::Unfit(failures).into() });
+/// Lists the reached targets whose ledger says less than that of another.
+fn unheard(reached: &Reached, others: &Observed) -> BTreeMap<TargetName, u64> {
+    let mut all = reached.seeing.observed.clone();
+    all.targets.extend(others.targets.clone());
+    let mut unheard = observe::unheard(&all);
+    unheard.retain(|name, _| reached.seeing.observed.targets.contains_key(name));
+    unheard
+}
+
+fn settle(pass: &WishPass<'_>, name: &TargetName) -> Option<Duration> {
+    pass.providers.get(name).map(|provider| provider.capabilities().settle)
+}
+
+/// Takes a target out whose ledger goes on saying less than another's: what it does not say would be left undone, and
+/// told as nothing to do.
+fn give_up_unheard(pass: &WishPass<'_>, reached: &mut Reached, target: TargetName, release: u64) {
+    reached.seeing.observed.targets.remove(&target);
+    reached.seeing.memories.remove(&target);
+    let message = format!("its ledger lacks release {release}, which the ledger of another target says it has");
+    let error = Error::new(ErrorKind::Unreachable, "read the ledger", message)
+        .with_hint("What the store answers is old or cut off; run it again, or name the other targets with --target.");
+    let endpoint = pass.providers.get(&target).map(|provider| provider.endpoint()).unwrap_or_default();
+    let error = ObserveError { target: target.clone(), endpoint, error: LedgerError::Store(error) };
+    reached.unreached.insert(target, error);
+}
+
             }
             plan
         }
@@ -294,8 +328,17 @@ async fn attempt(
             if earlier.is_some() {
                 continue;
             }
+    let mut said: Option<Said> = None;
         }
-        let WishPlan { plan, observed, unreached, mut memories } = plan(pass, ask, look).await?;
+        let WishPlan { plan, observed, unreached, mut memories } = match (plan(pass, ask, look).await, &said) {
+            (Ok(plan), _) => plan,
+            // What was said meanwhile is not there to be said again.
+            (Err(WishError::Refused { .. }), Some(said)) => return Ok(said.elsewhere().told(pass, before)),
+            (Err(error), _) => return Err(error),
+        };
+        if let Some(said) = &mut said {
+            said.note(&plan);
+        }
         let raced = match blocked(&plan) {
             Some(BlockKind::Running) if attempt < ANEW => None,
             Some(_) => return Err(PassError::Blocked(Box::new(plan)).into()),
@@ -317,8 +360,14 @@ async fn attempt(
                 Err(NotExecuted::Raced(target)) => Some(target),
             },
         };
-        if let (Some(target), true) = (raced, attempt >= ANEW) {
-            return Err(PassError::Raced(target).into());
+        if let (Some(target), true) = (&raced, attempt >= ANEW) {
+            return match said.filter(|said| !said.done.is_empty()) {
+                Some(said) => Ok(said.told(pass, before)),
+                None => Err(PassError::Raced(target.clone()).into()),
+            };
+        }
+        if let (Some(raced), Ask::Order { .. }, true) = (raced, ask, said.is_none()) {
+            said = Some(Said { plan, raced, done: BTreeSet::new() });
         }
         pause(&pass.interrupt, wait).await?;
         wait = (wait * 2).min(LONGEST_WAIT);
@@ -334,6 +383,46 @@ async fn insist(pass: &WishPass<'_>, plan: Plan, executed: Executed) -> (Plan, E
             step.result == StepResult::Failed
                 && step.error.as_ref().is_some_and(|error| {
                     matches!(error.kind, ErrorKind::Conflict | ErrorKind::AlreadyExists | ErrorKind::NotFound)
+/// An order that was said in some ledgers when another run was first in one. It is said there again; should that never
+/// come to pass, it was said in some all the same.
+#[derive(Clone)]
+struct Said {
+    /// What there was to say.
+    plan: Plan,
+    /// Where another run was first.
+    raced: TargetName,
+    /// Where it was said.
+    done: BTreeSet<TargetName>,
+}
+
+impl Said {
+    /// Takes note of what there is to say later: what is not there any more was said.
+    fn note(&mut self, later: &Plan) {
+        let says = |plan: &Plan, name: &TargetName| plan.targets.get(name).is_some_and(TargetPlan::records);
+        let names = self.plan.targets.keys().filter(|name| says(&self.plan, name) && later.targets.contains_key(*name));
+        self.done = names.filter(|name| !says(later, name)).cloned().collect();
+    }
+
+    /// Returns it where nothing is left to say as far as anybody sees: it was said but where another run was first.
+    fn elsewhere(&self) -> Self {
+        let says = self.plan.targets.iter().filter(|(name, target)| target.records() && **name != self.raced);
+        Self { done: says.map(|(name, _)| name.clone()).collect(), ..self.clone() }
+    }
+
+    /// Tells of it as far as it came.
+    fn told(self, pass: &WishPass<'_>, before: &BTreeMap<TargetName, RequestCounts>) -> Outcome {
+        let Self { plan, raced, done } = self;
+        let mut executed = execute::untried(&plan);
+        for step in &mut executed.steps {
+            step.result = if done.contains(&step.target) { StepResult::Unchanged } else { StepResult::Pending };
+        }
+        let message = "other runs were first each time, or what the store shows of the ledger is old or cut off";
+        let error = Error::new(ErrorKind::Unreachable, "claim", message).with_hint("Run it again for this target.");
+        Broken::one(&raced, error).end(&mut executed);
+        Outcome { recorded: done, ..outcome(pass, plan, executed, before) }
+    }
+}
+
                 })
         })
     };
@@ -361,7 +450,7 @@ async fn finish(pass: &WishPass<'_>) -> Option<Finished> {
     observe::observe_unfinished(&all, &mut observed).await.ok()?;
     let mut plan = restore::unfinished(&observed, pass.desired).filter(|plan| plan.blocks.is_empty())?;
     plan.targets.retain(|name, _| pass.providers.contains_key(name));
-    let mut executed = execute(pass, &plan, &observed).await.ok()?;
+    let mut executed = execute(pass, None, &plan, &observed).await.ok()?;
     let recorded = executed.recorded();
     remember(pass, &mut memories, &mut executed, &observed);
     Some(Finished { plan, executed, recorded })
@@ -521,7 +610,7 @@ fn refuse_empty_order(
             };
             Err(not_found(format!("{key} is not pinned by hand"), hint))
         }
-        Order::Forget { glob: Some(glob) } => {
+        Order::Forget { glob: Some(glob), .. } => {
             Err(not_found(format!("{glob:?} matches no key that repin owns"), "repin status tells what there is."))
         }
         Order::Hold { glob } if !known(observed, asks).any(|key| order.matches(key)) => Err(not_found(

@@ -308,7 +308,9 @@ pub(super) async fn look_back(provider: &dyn Provider, state: &mut TargetState, 
     }
     let unseen: Vec<Key> = keys.into_iter().filter(|key| !state.items.contains_key(key)).collect();
     if !unseen.is_empty() || together {
-        let seen = provider.observe(Observe { keys: unseen, ..Observe::default() }).await?;
+        // What is to be removed and is not there is let go of.
+        let surely = way.changes.iter().filter(|(_, (_, then))| then.is_none()).map(|(key, _)| key.clone()).collect();
+        let seen = provider.observe(Observe { keys: unseen, surely, ..Observe::default() }).await?;
         state.items.extend(seen.items);
         state.reference = seen.reference;
     }

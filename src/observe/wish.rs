@@ -10,7 +10,7 @@ use repin_provider::{Error, Item, Key, Observe, Owner, Provider, Seen, Serving, 
 
 use super::{ObserveError, Providers, Seeing, capabilities, closer, may_take_over, patience};
 use crate::model::observed::{Observed, TargetState};
-use crate::model::release::{Ledger, Runner, TargetId};
+use crate::model::release::{Ledger, Record, Runner, State, TargetId};
 use crate::model::way::{self, Goal, Way};
 use crate::record::host::{HostMemory, TargetMemory};
 use crate::record::ledger::{self, LedgerError, Loaded};
@@ -67,13 +67,33 @@ async fn read_ledger(
     if let Some(open) = state.ledger.open() {
         // What a run left open decides what is pinned, so it has to be looked at.
         let keys: Vec<Key> = open.rows.iter().map(|row| row.key.clone()).collect();
-        let observation = provider.observe(Observe { keys, ..Observe::default() }).await?;
+        let surely = super::removed(open).collect();
+        let observation = provider.observe(Observe { keys, surely, ..Observe::default() }).await?;
         (state.items, state.reference) = (observation.items, observation.reference);
         state.at = observation.at.max(state.at);
         let open = state.ledger.open();
         state.takeover = open.is_none_or(|open| may_take_over(open, &state.items, last_written, state.at, is_gone));
     }
     Ok((state, memory))
+}
+
+/// Lists the targets whose ledger lacks a release that the ledger of another has, and that is of both: it was made in all
+/// of them before anything was served, so that what was read is old or was cut off. With each comes that release.
+///
+/// What is written to such a ledger is refused, and it is read again. Here somebody may want nothing to be written, since
+/// it says that nothing is there.
+pub fn unheard(observed: &Observed) -> BTreeMap<TargetName, u64> {
+    let served = |record: &&Record| matches!(record.state, State::Done | State::Partial) && !record.header.cause.is_wish();
+    let records = || observed.targets.values().flat_map(|state| &state.ledger.records).filter(served);
+    let newest = |state: &TargetState| {
+        let of = records().filter(|record| record.header.targets.contains_key(&state.id));
+        of.filter_map(|record| record.header.release).max()
+    };
+    let lacks = |(name, state): (&TargetName, &TargetState)| {
+        let newest = newest(state).filter(|newest| *newest > state.ledger.highest_release())?;
+        Some((name.clone(), newest))
+    };
+    observed.targets.iter().filter_map(lacks).collect()
 }
 
 /// Finds what going back needs, on every target that was reached. Where nothing is open the ledger's pins stand for what

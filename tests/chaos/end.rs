@@ -9,7 +9,7 @@ use repin::model::plan::BlockKind;
 use repin::model::release::{Header, Ledger, State};
 use repin_provider::Value;
 
-use crate::book::Book;
+use crate::book::{Book, Spot};
 use crate::play::{Checked, Player, Report, Wrong, ensure};
 use crate::readers::{Kept, PREFIX, View};
 use crate::stage::{Stage, key};
@@ -37,11 +37,14 @@ pub(crate) async fn settle(player: &mut Player) -> Checked {
     let mut stuck = false;
     let mut newest = None;
     let mut log = String::new();
+    let mut told = BTreeSet::new();
     for round in 1.. {
+        told.clear();
         let mut quiet = true;
         for host in 0..player.stage.hosts() {
             let report = player.run_calmly(host, &Command::plain()).await?;
             log.push_str(&format!("\n  {}", report.said));
+            told.extend(drifted(player, &report));
             match judge(player, &report).await? {
                 Round::Quiet => {}
                 Round::Wrote => quiet = false,
@@ -65,9 +68,18 @@ pub(crate) async fn settle(player: &mut Player) -> Checked {
         return Ok(());
     }
     for (target, ledger) in ledgers.iter().enumerate() {
-        check_ledger(player, target, ledger, newest)?;
+        check_ledger(player, (target, ledger), newest, &told)?;
     }
     check_versions(player).await
+}
+
+/// Lists what a pass tells to be other than it should be, and cannot put back: what a rollback brought back is gone for
+/// good where somebody destroyed it.
+fn drifted(player: &Player, report: &Report) -> BTreeSet<Spot> {
+    let Some(outcome) = &report.outcome else { return BTreeSet::new() };
+    let names = player.stage.targets();
+    let of = |n: usize| outcome.plan.targets.get(&names[n]).into_iter().flat_map(|target| &target.drift);
+    (0..names.len()).flat_map(|n| of(n).map(move |drift| (n, drift.key.to_string()))).collect()
 }
 
 fn is_current(report: &Report) -> bool {
@@ -126,11 +138,19 @@ fn check_numbers(ledgers: &[Ledger]) -> Checked {
 }
 
 /// Compares what one target serves with its ledger and with the newest file.
-fn check_ledger(player: &Player, target: usize, ledger: &Ledger, newest: Option<usize>) -> Checked {
+fn check_ledger(
+    player: &Player,
+    (target, ledger): (usize, &Ledger),
+    newest: Option<usize>,
+    told: &BTreeSet<Spot>,
+) -> Checked {
     let Player { stage, book, views, .. } = player;
     let (name, view) = (&stage.targets()[target], &views[target]);
     ensure!(ledger.open().is_none(), "guarantee 9: {name} has an open record: {:?}", ledger.open());
-    let is_theirs = |key: &str| !stage.settings.corrects && book.touched.contains(&(target, key.to_owned()));
+    let is_theirs = |key: &str| {
+        let spot = (target, key.to_owned());
+        book.touched.contains(&spot) && (!stage.settings.corrects || told.contains(&spot))
+    };
     for (key, pin) in ledger.pins.iter().filter(|(key, _)| !is_theirs(key.as_str())) {
         let served = view.get(key.as_str()).map(|shown| shown.version.as_str());
         ensure!(

@@ -1,5 +1,7 @@
 //! What seeds found once, told in as few turns as it took.
 
+use repin_emulator::FaultKind;
+
 use crate::story::{Act, Command, Death, Deed, Form, Kind, Rival, Settings, Story, Turn};
 
 fn settings(targets: &[Form], kinds: &[Kind]) -> Settings {
@@ -102,5 +104,60 @@ fn what_is_dropped_and_kept_is_put_back() {
             let turns = vec![reconcile(), edit(0, None), reconcile(), foul(0, Deed::Change), reconcile()];
             tell(&Story { settings, turns });
         }
+    }
+}
+
+/// What was destroyed with its history cannot be put back, where the file may not have what it asks for instead: it is
+/// told.
+#[test]
+fn what_was_rolled_back_and_destroyed_is_told() {
+    for form in [Form::Latest, Form::Label] {
+        let back = Turn::plain(Act::Run { host: 0, command: Command::Release { nth: 0, glob: None } }, 1);
+        let turns = vec![reconcile(), edit(0, Some(2)), back, foul(0, Deed::Delete), reconcile()];
+        tell(&Story { settings: settings(&[form], &[Kind::Text, Kind::Text]), turns });
+    }
+}
+
+/// Whoever lets go of something says so in every ledger, or that it did not: what the first store shows may be older than
+/// what the other has.
+#[test]
+fn what_is_let_go_of_is_let_go_of_everywhere() {
+    let forget = Act::Run { host: 0, command: Command::Forget { key: 0 } };
+    for seed in 0..3 {
+        for form in [Form::KeyValues, Form::Snapshot] {
+            for kind in [FaultKind::StaleRead, FaultKind::EndsEarly] {
+                let faults = vec![kind];
+                let settings = Settings { faults, ..settings(&[Form::Latest, form], &[Kind::Text, Kind::Text]) };
+                let forget = Turn { storm: 1000, ..Turn::plain(forget.clone(), seed) };
+                tell(&Story { settings, turns: vec![reconcile(), forget, reconcile()] });
+            }
+        }
+    }
+}
+
+/// A hold that is in one ledger is told to be, although the listing of another goes on being cut off.
+#[test]
+fn a_hold_that_is_recorded_is_told() {
+    let hold = Act::Run { host: 0, command: Command::Hold { glob: "k0*" } };
+    for (seed, storm) in (0..4).flat_map(|seed| [(seed, 500), (seed, 1000)]) {
+        let settings = Settings {
+            faults: vec![FaultKind::EndsEarly],
+            ..settings(&[Form::Latest, Form::KeyValues], &[Kind::Text, Kind::Text])
+        };
+        let hold = Turn { storm, ..Turn::plain(hold.clone(), seed) };
+        let turns = vec![reconcile(), edit(0, Some(1)), reconcile(), Turn::plain(Act::Lose { host: 0 }, 1), hold];
+        tell(&Story { settings, turns });
+    }
+}
+
+/// A listing that is cut off does not make what the file dropped somebody else's: it is asked for by name.
+#[test]
+fn what_a_listing_lacks_is_asked_for_before_it_is_let_go_of() {
+    for seed in 0..4 {
+        let faults = vec![FaultKind::EndsEarly];
+        let settings = Settings { faults, ..settings(&[Form::KeyValues], &[Kind::Text; 6]) };
+        let prune = Turn { storm: 1000, ..Turn::plain(Act::Run { host: 0, command: Command::plain() }, seed) };
+        let turns = vec![reconcile(), edit(3, None), edit(4, None), prune, reconcile()];
+        tell(&Story { settings, turns });
     }
 }

@@ -6,12 +6,13 @@ use repin::exit::{self, Exit};
 use repin::model::observed::FileStanding;
 use repin::model::outcome::{Outcome, StepOutcome, StepResult};
 use repin::model::plan::StepAction;
-use repin_provider::Value;
+use repin::model::release::Ledger;
+use repin_provider::{Key, Value};
 
 use crate::book::Book;
-use crate::play::{Checked, Report, ensure};
+use crate::play::{Checked, Report, ensure, matches};
 use crate::readers::{Shown, View};
-use crate::stage::Stage;
+use crate::stage::{Stage, key};
 use crate::story::Command;
 
 /// Checks a command beside which nobody else was at work.
@@ -33,6 +34,42 @@ pub(crate) fn check(stage: &Stage, book: &Book, report: &Report, before: &[View]
         }
         _ => Ok(()),
     }
+}
+
+/// Checks an order, which moves nothing that readers meet: refused it says nothing anywhere, done it is said everywhere.
+pub(crate) fn check_order(stage: &Stage, report: &Report, before: &[Ledger], after: &[Ledger]) -> Checked {
+    if report.outcome.is_none() {
+        for (before, after) in before.iter().zip(after) {
+            ensure!(
+                before.holds == after.holds,
+                "an error, and holds changed: {:?} to {:?}",
+                before.holds,
+                after.holds
+            );
+            let lost = before.pins.keys().find(|key| !after.pins.contains_key(*key));
+            ensure!(lost.is_none(), "an error, and {lost:?} is not ours any more");
+        }
+        return Ok(());
+    }
+    if report.exit != Some(Exit::Done) {
+        return Ok(());
+    }
+    for (name, ledger) in stage.targets().iter().zip(after) {
+        match &report.command {
+            Command::Forget { key: n } => {
+                let forgotten = key(n % stage.settings.kinds.len());
+                let still = ledger.pins.keys().any(|key| key.as_str() == forgotten);
+                ensure!(!still, "exit 0, and {forgotten} of {name} is still ours");
+            }
+            Command::Hold { glob } => {
+                let free = |key: &&Key| ledger.holds.get(*key).is_none_or(|hold| !hold.by_hand);
+                let loose = ledger.pins.keys().filter(|key| matches(Some(glob), key.as_str())).find(free);
+                ensure!(loose.is_none(), "exit 0, and {loose:?} of {name} is not held");
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn unchanged(before: &[View], after: &[View]) -> Checked {

@@ -229,10 +229,29 @@ impl Player {
             let told = format!("host {} {:?} -> {}", report.host, report.command, report.said);
             self.check(report, alone, &before).map_err(|wrong| format!("{wrong}\n  {told}"))?;
         }
+        if let ([report], false) = (reports.as_slice(), rivalled) {
+            self.check_order(report, &ledgers).await?;
+        }
         if rivalled {
             self.tally.deeds += 1;
         }
         Ok(())
+    }
+
+    /// Checks that an order is in the ledgers as it was told to be.
+    async fn check_order(&self, report: &Report, before: &[Ledger]) -> Checked {
+        let orders = |command: &Command| {
+            matches!(
+                command,
+                Command::Hold { .. } | Command::Resume { .. } | Command::Unpin { .. } | Command::Forget { .. }
+            )
+        };
+        if report.exit.is_none() || !orders(&report.command) {
+            return Ok(());
+        }
+        let after = self.stage.ledgers().await;
+        honest::check_order(&self.stage, report, before, &after)
+            .map_err(|wrong| format!("{wrong}\n  host {} {:?} -> {}", report.host, report.command, report.said))
     }
 
     pub(crate) fn count(&mut self, report: &Report) {

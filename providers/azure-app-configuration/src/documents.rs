@@ -1,5 +1,8 @@
 //! The ledger: key-values under a prefix and a label of their own.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use azure_data_app_configuration::{KeyValueContent, Precondition};
 use repin_provider::{
     Document, DocumentName, Documents, Error, ErrorKind, Put, ReadDocuments, Result, Version, WriteDocument,
@@ -7,6 +10,7 @@ use repin_provider::{
 
 use crate::AppConfiguration;
 use crate::apply::unmet;
+use crate::client::Found;
 use crate::observe::Remembered;
 
 /// Most bytes of one document. A key-value holds 10 KB with its key, label and content type, which take up to 0.4 KB.
@@ -16,13 +20,20 @@ pub(crate) const MAX_DOCUMENT: usize = 9000;
 const CONTENT_TYPE: &str = "application/json";
 
 impl AppConfiguration {
-    /// Reads every document, whatever was asked for: one conditional list costs less than one document by name.
+    /// Reads one document where one is asked for, or else every one there is: one conditional list costs less than two documents.
     pub(crate) async fn ledger(&self, request: ReadDocuments) -> Result<Documents> {
+        let mut names = Cow::Borrowed(&self.names);
         let resume = match request {
+            // It costs no more than a listing, which may have been cut off before it.
+            ReadDocuments::Named { names, resume: None } if names.len() == 1 => return self.documents(&names).await,
             ReadDocuments::Named { resume, .. } => resume,
             ReadDocuments::All => None,
+            ReadDocuments::Of(owner) => {
+                names = Cow::Owned(self.names.of(&owner));
+                None
+            }
         };
-        let selector = self.names.ledger();
+        let selector = names.ledger();
         let scope = format!("{}/{selector:?}", self.place);
         let remembered = Remembered::decode(resume.as_ref(), &scope);
         let listing = self.store.list(&selector, remembered).await?;
@@ -31,11 +42,24 @@ impl AppConfiguration {
         let found = listing
             .into_items()
             .filter_map(|kept| {
-                let name = self.names.document_name(&kept.key)?;
+                let name = names.document_name(&kept.key)?;
                 Some((name, Document { body: kept.value, version: kept.version }))
             })
             .collect();
         Ok(Documents { found, all: true, at, resume })
+    }
+
+    /// Reads documents one by one.
+    async fn documents(&self, names: &[DocumentName]) -> Result<Documents> {
+        let mut documents = Documents { found: BTreeMap::new(), all: false, at: None, resume: None };
+        for name in names {
+            let look = self.store.look(&self.names.document(name), Some(self.names.ledger_label()), None).await?;
+            documents.at = documents.at.or(look.at);
+            if let Found::Now(kept) = look.found {
+                documents.found.insert(name.clone(), Document { body: kept.value, version: kept.version });
+            }
+        }
+        Ok(documents)
     }
 
     /// Writes one document.

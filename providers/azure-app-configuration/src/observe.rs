@@ -61,7 +61,8 @@ impl AppConfiguration {
 
         let mut wanted: HashMap<String, Key> =
             request.keys.iter().map(|key| (self.names.native(key), key.clone())).collect();
-        // The listing came to its end, or we would not be here: what is not in it is not there.
+        // The listing came to its end, or we would not be here, and a page that was cut off is not to be told from a short
+        // one. Most that is not in it is not there: a create that finds it all the same is refused.
         let mut items: BTreeMap<Key, Seen> = request.keys.into_iter().map(|key| (key, Seen::Absent)).collect();
         let mut foreign = Vec::new();
         for kept in listing.into_items() {
@@ -69,6 +70,11 @@ impl AppConfiguration {
                 items.insert(key, Seen::Present(kept.into_item()));
             } else if !is_ledger(&kept.key) {
                 foreign.push(kept.key);
+            }
+        }
+        for (native, key) in wanted.into_iter().filter(|(_, key)| request.surely.contains(key)) {
+            if let Some(kept) = self.store.get(&native, self.names.read_label()).await? {
+                items.insert(key, Seen::Present(kept.into_item()));
             }
         }
         Ok(Observation { items, foreign: Some(foreign), reference: None, at, resume })

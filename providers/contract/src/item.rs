@@ -1,6 +1,6 @@
 //! What a store holds, as far as we could see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,9 @@ pub struct Observe {
     /// Past versions to look at instead, for some of the keys: whether they are there, and from when. Only where native
     /// versions have numbers ([`Capabilities::versions_kept`](crate::Capabilities::versions_kept)).
     pub versions: BTreeMap<Key, Version>,
+    /// Keys of which it matters that absent is absent, since something is let go of where it is. Where a listing lacks
+    /// one it is asked for by name too.
+    pub surely: BTreeSet<Key>,
     /// Whether to look at foreign items below the prefix too, at the price of a listing.
     pub census: bool,
     /// What an earlier observation returned.
