@@ -365,6 +365,7 @@ async fn carry_out(pass: &Pass<'_>, plan: &Plan, observed: &Observed) -> Result<
         pass.host.memory.remember_attempt(&pass.desired.digest);
     }
     let context = execute::Context {
+        heir: None,
         providers: pass.providers,
         owner: &pass.desired.name,
         actor: &pass.host.actor,

@@ -41,6 +41,8 @@ pub struct Context<'a> {
     pub actor: &'a str,
     /// What they said.
     pub message: Option<&'a str>,
+    /// Who alone may take over what is let go of.
+    pub heir: Option<&'a Owner>,
     /// This process.
     pub runner: &'a Runner,
     /// This host's clock at the start.

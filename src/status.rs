@@ -309,6 +309,7 @@ mod tests {
                 file: Some(FileDigest(format!("d{release}"))),
                 restores: None,
                 keys: None,
+                heir: None,
                 targets: targets.iter().map(name).collect(),
             },
             state,

@@ -221,8 +221,15 @@ fn groups(held: &[Held<'_>]) -> Vec<(What, Vec<usize>)> {
 fn plain_groups(held: &[Held<'_>], plain: &[usize]) -> Vec<(What, Vec<usize>)> {
     let all: Vec<Vec<Literal>> = plain.iter().map(|n| forms(&held[*n].item.item, held[*n].is_ssm())).collect();
     let Some(first) = all.first() else { return Vec::new() };
-    let rank =
-        |form: &Literal| all.iter().map(|forms| forms.iter().position(|other| other == form)).sum::<Option<usize>>();
+    // Where there are content types they say what a text is; elsewhere that is guessed.
+    let rank = |form: &Literal| {
+        let mut ranks = (0, 0);
+        for (n, forms) in plain.iter().zip(&all) {
+            let place = forms.iter().position(|other| other == form)?;
+            *(if held[*n].is_ssm() { &mut ranks.1 } else { &mut ranks.0 }) += place;
+        }
+        Some(ranks)
+    };
     let common = first.iter().filter_map(|form| Some((rank(form)?, form))).min_by_key(|(rank, _)| *rank);
     if let Some((_, form)) = common {
         return vec![(What::Plain(form.clone()), plain.to_vec())];

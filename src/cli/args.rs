@@ -320,6 +320,10 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
 
+    /// List what is below the prefixes and not in the file, which is never touched; otherwise it is only counted
+    #[arg(long)]
+    pub(super) foreign: bool,
+
     /// Plan as if a file that a newer release has superseded might be released again
     #[arg(long)]
     pub(super) allow_older: bool,

@@ -56,6 +56,14 @@ pub enum Ask {
 }
 
 impl Ask {
+    /// Returns who alone may take over what is let go of.
+    fn heir(&self) -> Option<&Owner> {
+        match self {
+            Self::Order { order: Order::Forget { heir, .. }, .. } => heir.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Tells whether it decides anew about everything that an earlier wish was about.
     fn supersedes(&self) -> bool {
         matches!(self, Self::Rollback { keys: None, .. })
@@ -194,14 +202,6 @@ async fn look(pass: &WishPass<'_>) -> Result<Look, WishError> {
     Ok(Look { observed, memories, unreached, failures, elsewhere, unfinished })
 }
 
-async fn plan(pass: &WishPass<'_>, ask: &Ask, look: Look) -> Result<WishPlan, WishError> {
-    let Look { mut observed, memories, mut unreached, mut failures, elsewhere, .. } = look;
-    let plan = match ask {
-        Ask::Order { order, .. } => {
-            let plan = orders::plan(order, pass.message, pass.desired, &observed);
-            if let Err(refusal) = refuse_empty_order(order, &plan, &observed, pass.desired) {
-                // What is asked for may be known where nobody could look.
-                return Err(if failures.is_empty() { refusal } else { PassError::Unfit(failures).into() });
 /// Lists the reached targets whose ledger says less than that of another.
 fn unheard(reached: &Reached, others: &Observed) -> BTreeMap<TargetName, u64> {
     let mut all = reached.seeing.observed.clone();
@@ -228,6 +228,14 @@ fn give_up_unheard(pass: &WishPass<'_>, reached: &mut Reached, target: TargetNam
     reached.unreached.insert(target, error);
 }
 
+async fn plan(pass: &WishPass<'_>, ask: &Ask, look: Look) -> Result<WishPlan, WishError> {
+    let Look { mut observed, memories, mut unreached, mut failures, elsewhere, .. } = look;
+    let plan = match ask {
+        Ask::Order { order, .. } => {
+            let plan = orders::plan(order, pass.message, pass.desired, &observed);
+            if let Err(refusal) = refuse_empty_order(order, &plan, &observed, pass.desired) {
+                // What is asked for may be known where nobody could look.
+                return Err(if failures.is_empty() { refusal } else { PassError::Unfit(failures).into() });
             }
             plan
         }
@@ -320,6 +328,7 @@ async fn attempt(
     earlier: &mut Option<Finished>,
 ) -> Result<Outcome, WishError> {
     let mut wait = FIRST_WAIT;
+    let mut said: Option<Said> = None;
     for attempt in 1.. {
         let look = look(pass).await?;
         if attempt == 1 && look.unfinished && !ask.supersedes() {
@@ -328,7 +337,6 @@ async fn attempt(
             if earlier.is_some() {
                 continue;
             }
-    let mut said: Option<Said> = None;
         }
         let WishPlan { plan, observed, unreached, mut memories } = match (plan(pass, ask, look).await, &said) {
             (Ok(plan), _) => plan,
@@ -342,7 +350,7 @@ async fn attempt(
         let raced = match blocked(&plan) {
             Some(BlockKind::Running) if attempt < ANEW => None,
             Some(_) => return Err(PassError::Blocked(Box::new(plan)).into()),
-            None => match execute(pass, &plan, &observed).await {
+            None => match execute(pass, ask.heir(), &plan, &observed).await {
                 Ok(mut executed) => {
                     let mut recorded = executed.recorded();
                     remember(pass, &mut memories, &mut executed, &observed);
@@ -375,14 +383,6 @@ async fn attempt(
     unreachable!("the loop ends by returning")
 }
 
-/// Going back goes on where somebody else wrote in between: what the ledger said was served was not, and now it is
-/// looked at.
-async fn insist(pass: &WishPass<'_>, plan: Plan, executed: Executed) -> (Plan, Executed) {
-    let met_others = |executed: &Executed| {
-        executed.steps.iter().any(|step| {
-            step.result == StepResult::Failed
-                && step.error.as_ref().is_some_and(|error| {
-                    matches!(error.kind, ErrorKind::Conflict | ErrorKind::AlreadyExists | ErrorKind::NotFound)
 /// An order that was said in some ledgers when another run was first in one. It is said there again; should that never
 /// come to pass, it was said in some all the same.
 #[derive(Clone)]
@@ -423,6 +423,14 @@ impl Said {
     }
 }
 
+/// Going back goes on where somebody else wrote in between: what the ledger said was served was not, and now it is
+/// looked at.
+async fn insist(pass: &WishPass<'_>, plan: Plan, executed: Executed) -> (Plan, Executed) {
+    let met_others = |executed: &Executed| {
+        executed.steps.iter().any(|step| {
+            step.result == StepResult::Failed
+                && step.error.as_ref().is_some_and(|error| {
+                    matches!(error.kind, ErrorKind::Conflict | ErrorKind::AlreadyExists | ErrorKind::NotFound)
                 })
         })
     };
@@ -627,12 +635,18 @@ fn highest(observed: &Observed, elsewhere: &BTreeMap<TargetId, Ledger>) -> u64 {
     reached.chain(elsewhere.values()).map(Ledger::highest_release).max().unwrap_or(0)
 }
 
-async fn execute(pass: &WishPass<'_>, plan: &Plan, observed: &Observed) -> Result<Executed, NotExecuted> {
+async fn execute(
+    pass: &WishPass<'_>,
+    heir: Option<&Owner>,
+    plan: &Plan,
+    observed: &Observed,
+) -> Result<Executed, NotExecuted> {
     let context = execute::Context {
         providers: pass.providers,
         owner: pass.owner,
         actor: &pass.host.actor,
         message: pass.message,
+        heir,
         runner: &pass.host.runner,
         now: (pass.host.now)(),
         nonce: (pass.host.nonce)(),

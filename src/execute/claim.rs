@@ -11,7 +11,7 @@ use super::{
 };
 use crate::model::outcome::{StepOutcome, StepResult, TargetFailure};
 use crate::model::plan::{Plan, Step, StepAction, TargetPlan};
-use crate::model::release::{Header, Record, Row, State, TargetId};
+use crate::model::release::{Cause, Header, Record, Row, State, TargetId};
 use crate::record::ledger::{self, LedgerError};
 
 /// The most characters of a message that are kept: it stands in the head of a document of 4 KB.
@@ -179,6 +179,7 @@ fn header(context: &Context<'_>, plan: &Plan, targets: &BTreeMap<TargetId, Targe
         file: release.and_then(|release| release.file.clone()),
         restores: release.and_then(|release| release.restores),
         keys: release.and_then(|release| release.keys.clone()),
+        heir: context.heir.filter(|_| plan.cause == Cause::Forget).cloned(),
         targets: if release.is_some() { targets.clone() } else { own() },
     }
 }

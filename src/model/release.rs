@@ -130,6 +130,9 @@ pub struct Header {
     /// The glob of the keys that it is about, where a rollback is not about all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<String>,
+    /// Who may take over what it lets go of, where nobody else may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heir: Option<Owner>,
     /// Its targets, by id, with the names that the file gave them.
     pub targets: BTreeMap<TargetId, TargetName>,
 }
@@ -580,6 +583,15 @@ impl Ledger {
         // What was done since counts: an item that was let go of is not ours again because of what failed before.
         let mut rows = self.records.iter().rev().flat_map(|record| &record.rows);
         rows.find(|row| row.key == *key).is_some_and(|row| !row.applied)
+    }
+
+    /// Returns to whom a key was let go, an inner `None` for anybody; `None` where it is ours, or where nobody knows of it
+    /// (any more): records are folded away in time.
+    pub fn let_go(&self, key: &Key) -> Option<Option<&Owner>> {
+        let of = |record: &Record| record.rows.iter().find(|row| row.key == *key).map(|row| row.action);
+        let mut told = self.records.iter().rev().filter_map(|record| Some((record, of(record)?)));
+        let (record, action) = told.next()?;
+        (action == RowAction::Forget).then_some(record.header.heir.as_ref())
     }
 
     /// Returns the last record if it is open.

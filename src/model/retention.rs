@@ -276,6 +276,7 @@ mod tests {
                 file: None,
                 restores: None,
                 keys: None,
+                heir: None,
                 targets: BTreeMap::<_, TargetName>::new(),
             },
             state: State::Done,

@@ -13,8 +13,10 @@ use crate::model::plan::{Block, BlockKind, Change, Reason, Step, StepAction};
 use crate::model::release::Pin;
 
 /// Said of what another configuration keeps.
-const ANOTHERS: &str =
-    "Is `name` right? If so, take it out of one of the two files; repin forget with the other file lets go of it there.";
+const ANOTHERS: &str = "Is `name` right? If so, take it out of one of the two files; repin forget with the other file lets go of it there.";
+
+/// The most differences that are said of something that is not taken over.
+const SAID: usize = 3;
 
 /// Everything about one key.
 pub(super) struct KeyView<'a> {
@@ -205,12 +207,31 @@ impl KeyView<'_> {
                  this entry.",
             ),
             Adopt::Equal if !equal => self.foreign(
-                &format!("{} is there already and holds something else", self.native),
+                &format!("{} is there already and holds something else: {}", self.native, self.unlike(entry, item)),
                 "Make the file ask for what it holds, or overwrite it with adopt: always on this entry.",
             ),
             Adopt::Equal | Adopt::Always if equal => self.accept(StepAction::Adopt, Reason::Adopted, item, false),
             Adopt::Equal | Adopt::Always => self.change(entry, item, Reason::Adopted, false),
         }
+    }
+
+    /// Says which version is there, and what the file asks for in its place.
+    fn unlike(&self, entry: &Entry, item: &Item) -> String {
+        let changes = diff::changes(entry, item, self.content_types, self.secret_matches == Some(true));
+        let shown =
+            |text: &Option<String>| text.as_deref().map_or_else(|| "nothing".to_owned(), |text| format!("{text:?}"));
+        let told = changes.iter().take(SAID).map(|change| match (&change.from, &change.to) {
+            (None, None) => format!("another {}", change.path),
+            (from, to) => format!("{} is {} there and {} in the file", change.path, shown(from), shown(to)),
+        });
+        let mut told = vec![format!("version {}", item.version)].into_iter().chain(told).collect::<Vec<_>>();
+        if let Some(at) = item.version.at {
+            told[0].push_str(&format!(" of {at:.0}"));
+        }
+        if changes.len() > SAID {
+            told.push(format!("and {} more", changes.len() - SAID));
+        }
+        told.join(", ")
     }
 
     /// The file wants it, and it is ours.

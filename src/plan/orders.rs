@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use repin_provider::{Key, TargetName};
+use repin_provider::{Key, Owner, TargetName};
 
 use super::{cost, globs, running};
 use crate::model::desired::Desired;
@@ -33,6 +33,8 @@ pub enum Order {
     Forget {
         /// Which keys; `None` for all.
         glob: Option<String>,
+        /// Who alone may take them over; `None` for anybody.
+        heir: Option<Owner>,
     },
 }
 
@@ -49,10 +51,10 @@ impl Order {
     /// Tells whether it is about a key.
     pub fn matches(&self, key: &Key) -> bool {
         match self {
-            Self::Hold { glob } | Self::Resume { glob: Some(glob) } | Self::Forget { glob: Some(glob) } => {
+            Self::Hold { glob } | Self::Resume { glob: Some(glob) } | Self::Forget { glob: Some(glob), .. } => {
                 globs(std::slice::from_ref(glob)).is_match(key.as_str())
             }
-            Self::Resume { glob: None } | Self::Forget { glob: None } => true,
+            Self::Resume { glob: None } | Self::Forget { glob: None, .. } => true,
             Self::Unpin { key: wanted } => key == wanted,
         }
     }

@@ -389,6 +389,7 @@ pub(super) mod tests {
             file: Some(FileDigest("00112233445566778899aabbccddeeff".into())),
             restores: None,
             keys: None,
+            heir: None,
             targets: [(id, TargetName::parse("aws-eu").expect("valid"))].into(),
         }
     }

@@ -108,6 +108,19 @@ pub async fn load(provider: &dyn Provider, owner: &Owner, known: &mut KnownDocum
     Ok(Loaded { ledger, at, last_written })
 }
 
+/// Reads the ledger of another owner at the same place; `None` where they have none there, where it may not be read or
+/// where it makes no sense to this program.
+///
+/// # Errors
+/// Fails where the store does.
+pub async fn of_another(provider: &dyn Provider, owner: &Owner) -> Result<Option<Ledger>, Error> {
+    let read = match provider.read_documents(ReadDocuments::Of(owner.clone())).await {
+        Err(error) if error.kind == ErrorKind::Denied => return Ok(None),
+        other => other?,
+    };
+    Ok(fold(owner, &read.found).ok().filter(|ledger| ledger.last_seq() > 0))
+}
+
 /// Returns what a ledger said when this host last read it, for showing where the store cannot be reached; `None` where
 /// it was never read.
 pub fn remembered(owner: &Owner, known: &KnownDocuments) -> Option<Ledger> {

@@ -140,13 +140,14 @@ fn ordered(order: &Order, purge: bool, outcome: &Outcome) -> String {
         Order::Unpin { key } => {
             format!("{key} is unpinned on {on}. What the file says counts with any host's next pass")
         }
-        Order::Forget { .. } => {
+        Order::Forget { heir, .. } => {
             // An unfinished wish of before may have been finished on the way.
             let steps = outcome.steps.iter().filter(|step| step.action == StepAction::Forget);
             let keys: BTreeSet<_> = steps.map(|step| &step.key).collect();
             let purged = if purge { "; the ledger's copies of them are removed" } else { "" };
             let count = counted(keys.len() as u64, "entry");
-            format!("let go of {count} on {on}. They stay in the stores as they are{purged}")
+            let heir = heir.as_ref().map(|heir| format!("; only {heir} may take them over")).unwrap_or_default();
+            format!("let go of {count} on {on}. They stay in the stores as they are{purged}{heir}")
         }
     }
 }

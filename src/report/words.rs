@@ -17,7 +17,7 @@ pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 pub(super) const CHANGED: Style = AnsiColor::Yellow.on_default();
 pub(super) const BAD: Style = AnsiColor::Red.on_default();
 pub(super) const FAINT: Style = Style::new().dimmed();
-pub(super) const STRONG: Style = Style::new().bold();
+pub(crate) const STRONG: Style = Style::new().bold();
 
 /// Characters of an etag that are shown; enough to tell two apart by eye.
 pub(super) const SHORT_ETAG: usize = 8;
@@ -72,8 +72,12 @@ pub(super) fn drift_lines(plan: &Plan) -> Vec<String> {
         let served = d.served.as_ref().map_or("nothing".to_owned(), |v| format!("version {}", short(v)));
         format!("{} on {target} serves {served}, its pin is {}", d.key, short(&d.pin))
     });
-    let orphaned = plan.orphaned.values().map(|target| {
-        format!("{target} was a target of earlier releases and is not in the file: left as it is, never pruned")
+    let orphaned = plan.orphaned.values().map(|target| match plan.targets.contains_key(target) {
+        true => format!(
+            "{target} was at another place in earlier releases: what is there is left as it is, never pruned, and stays \
+             ours until repin forget with the file of then"
+        ),
+        false => format!("{target} was a target of earlier releases and is not in the file: left as it is, never pruned"),
     });
     drifted.chain(orphaned).collect()
 }
@@ -260,7 +264,7 @@ pub(crate) fn counted(n: u64, noun: &str) -> String {
     }
 }
 
-pub(super) fn styled(style: Style, text: &str) -> String {
+pub(crate) fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 

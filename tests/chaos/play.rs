@@ -378,7 +378,9 @@ fn ask(command: &Command, stage: &Stage, ledgers: &[Ledger]) -> (Ask, Option<usi
         Command::Hold { glob } => order(Order::Hold { glob: (*glob).to_owned() }),
         Command::Resume { glob } => order(Order::Resume { glob: glob.map(str::to_owned) }),
         Command::Unpin { key } => order(Order::Unpin { key: parse(*key) }),
-        Command::Forget { key: n } => order(Order::Forget { glob: Some(key(n % stage.settings.kinds.len())) }),
+        Command::Forget { key: n } => {
+            order(Order::Forget { glob: Some(key(n % stage.settings.kinds.len())), heir: None })
+        }
         Command::Pin { target, key, back } => {
             let target = target % stage.settings.targets.len();
             let key = parse(*key);

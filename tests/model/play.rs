@@ -471,7 +471,7 @@ impl<'a> Player<'a> {
         let cut_off = if let Trouble::CutOff(at) = trouble { Some(at) } else { None };
         let any = self.model.forget(host, name, cut_off);
         let file = self.model.hosts[host].file.clone();
-        self.say(host, Some(&file), Order::Forget { glob: Some(name.to_owned()) }, trouble, any).await
+        self.say(host, Some(&file), Order::Forget { glob: Some(name.to_owned()), heir: None }, trouble, any).await
     }
 
     /// Somebody else writes.

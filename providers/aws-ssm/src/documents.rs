@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_ssm::types::ParameterTier;
 use repin_provider::{
-    Document, DocumentName, Documents, Error, ErrorKind, Item, Outcome, ReadDocuments, Result, Secret, Version,
+    Document, DocumentName, Documents, Error, ErrorKind, Item, Outcome, Owner, ReadDocuments, Result, Secret, Version,
     WriteDocument,
 };
 
@@ -29,13 +29,18 @@ enum Body<'a> {
 impl Ssm {
     pub(crate) async fn find_documents(&self, request: ReadDocuments) -> Result<Documents> {
         let clock = StoreClock::default();
+        let mut ledger = self.ledger.clone();
         let (items, all) = match request {
             ReadDocuments::Named { names, .. } => (self.named_documents(names, &clock).await?, false),
-            ReadDocuments::All => (self.all_documents(&clock).await?, true),
+            ReadDocuments::All => (self.all_documents(&ledger, &clock).await?, true),
+            ReadDocuments::Of(owner) => {
+                ledger = self.ledger_of(&owner);
+                (self.all_documents(&ledger, &clock).await?, true)
+            }
         };
         // Kept secrets lie here too, and are no documents that a reader without the key could use.
         let plain = items.into_iter().filter(|(_, item)| !item.secret);
-        let found = plain.map(|(path, item)| self.document(path, item)).collect::<Result<_>>()?;
+        let found = plain.map(|(path, item)| self.document(&ledger, path, item)).collect::<Result<_>>()?;
         Ok(Documents { found, all, at: clock.earliest(), resume: None })
     }
 
@@ -50,14 +55,20 @@ impl Ssm {
         }
     }
 
-    async fn all_documents(&self, clock: &StoreClock) -> Result<HashMap<String, Item>> {
-        let listed = self.client.list(&self.ledger, clock).await?;
+    async fn all_documents(&self, ledger: &str, clock: &StoreClock) -> Result<HashMap<String, Item>> {
+        let listed = self.client.list(ledger, clock).await?;
         let understand = |parameter| self.understand("GetParametersByPath", parameter, convert::item);
         listed.into_iter().map(understand).collect()
     }
 
-    fn document(&self, path: String, item: Item) -> Result<(DocumentName, Document)> {
-        let name = path.strip_prefix(&self.ledger).and_then(|rest| rest.strip_prefix('/'));
+    /// Returns the path of another owner's ledger at the same place.
+    fn ledger_of(&self, owner: &Owner) -> String {
+        let target_id = self.ledger.rsplit('/').next().unwrap_or_default();
+        convert::join(&convert::join(&self.config.ledger_prefix, owner.as_str()), target_id)
+    }
+
+    fn document(&self, ledger: &str, path: String, item: Item) -> Result<(DocumentName, Document)> {
+        let name = path.strip_prefix(ledger).and_then(|rest| rest.strip_prefix('/'));
         match (name, item.value) {
             (Some(name), Some(body)) => Ok((DocumentName::new(name), Document { body, version: item.version })),
             _ => {

@@ -168,6 +168,12 @@ impl Names {
         LEDGER_LABEL
     }
 
+    /// Returns the names of the same target as another owner would have them.
+    pub(crate) fn of(&self, owner: &Owner) -> Self {
+        let target_id = self.ledger.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        Self { ledger: format!("{LEDGER_ROOT}{owner}/{target_id}/"), ..self.clone() }
+    }
+
     /// Selects every document of this target's ledger.
     pub(crate) fn ledger(&self) -> KeyValueSelector {
         KeyValueSelector::new(KeyFilter::Prefix(self.ledger.clone()), LabelFilter::Exact(LEDGER_LABEL.to_owned()))

@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Resume, Secret, Version};
+use crate::{Owner, Resume, Secret, Version};
 
 /// The name of a document, below the ledger's own prefix: `head`, `log/000042`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,6 +54,8 @@ pub enum ReadDocuments {
     },
     /// Every document there is.
     All,
+    /// Every document of another owner's ledger at the same place: whether they let go of what they had made.
+    Of(Owner),
 }
 
 /// Documents that were read.

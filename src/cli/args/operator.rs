@@ -7,6 +7,7 @@ use clap::builder::NonEmptyStringValueParser;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use repin_provider::Owner;
 
 use super::parse_duration;
 
@@ -62,12 +63,15 @@ Example:
 
 /// What is left.
 pub(super) const FORGET_HELP: &str = "\
-The stores stay as they are. An entry that the file still has is met again as something that is not \
-ours: take it out of the file too, or name it in forget there.
+The stores stay as they are, and keep the tag that says whose it was. An entry that the file still has \
+is met again as something that is not ours: take it out of the file too, or name it in forget there. \
+Another name whose file has adopt: equal takes over what was let go of; with --to only that one can, so \
+that at no moment it is anybody's.
 
 Examples:
   repin forget \"legacy/**\" -f repin.yaml
-  repin forget --all --purge -f repin.yaml";
+  repin forget --all --purge -f repin.yaml
+  repin forget --all --to assistant-v2 && repin reconcile -f assistant-v2.yaml";
 
 /// Arguments of `rollback`.
 #[derive(Debug, Parser)]
@@ -182,6 +186,10 @@ pub(crate) struct ForgetArgs {
     #[command(flatten)]
     pub(crate) which: Which,
 
+    /// Let only this name take them over, until it has: its file asks for them with adopt: equal
+    #[arg(long, value_name = "NAME", value_parser = parse_owner)]
+    pub(crate) to: Option<Owner>,
+
     /// Remove the copies, too, that the ledger keeps of their past contents; those cannot be restored any more
     #[arg(long)]
     pub(crate) purge: bool,
@@ -196,6 +204,10 @@ fn parse_glob(text: &str) -> Result<String, String> {
         Ok(_) => Err("an empty glob matches nothing".to_owned()),
         Err(error) => Err(error.kind().to_string()),
     }
+}
+
+fn parse_owner(text: &str) -> Result<Owner, String> {
+    Owner::parse(text).map_err(|error| format!("a name {}", error.rule))
 }
 
 /// Parses a time as people write it: with a zone, or in UTC.

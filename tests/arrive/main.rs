@@ -1,0 +1,7 @@
+//! Arriving on stores that are in use, and leaving them: what others put there is taken over as it is, or left alone.
+
+mod bystander;
+mod from;
+mod leaving;
+#[path = "../support/mod.rs"]
+mod support;
