@@ -247,12 +247,22 @@ async fn read_owners(
     ledger: &Ledger,
     items: &mut BTreeMap<Key, Seen>,
 ) -> Result<(), Error> {
-    let intended = |key: &Key| ledger.may_have_made(key);
     let adopts = |key: &Key| target.entries.get(key).is_some_and(|entry| entry.adopt != Adopt::Never);
+    read_owners_of(provider, ledger, items, adopts).await
+}
+
+/// Reads the owners of items that the ledger does not know and that a run which died may have made, or of which `more`
+/// says that they matter.
+async fn read_owners_of(
+    provider: &dyn Provider,
+    ledger: &Ledger,
+    items: &mut BTreeMap<Key, Seen>,
+    more: impl Fn(&Key) -> bool,
+) -> Result<(), Error> {
     let known = |key: &Key| ledger.pins.contains_key(key) || ledger.withdrawn.contains_key(key);
     let is_unknown = |(key, seen): &(&Key, &Seen)| {
         let unread = seen.item().is_some_and(|item| item.owner.is_none());
-        unread && !known(key) && (intended(key) || adopts(key))
+        unread && !known(key) && (ledger.may_have_made(key) || more(key))
     };
     let unknown: Vec<Key> = items.iter().filter(is_unknown).map(|(key, _)| key.clone()).collect();
     if unknown.is_empty() {

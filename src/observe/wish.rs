@@ -71,6 +71,8 @@ async fn read_ledger(
         let observation = provider.observe(Observe { keys, surely, ..Observe::default() }).await?;
         (state.items, state.reference) = (observation.items, observation.reference);
         state.at = observation.at.max(state.at);
+        // What it made and did not live to record is ours by its tag.
+        super::read_owners_of(provider, &state.ledger, &mut state.items, |_| false).await?;
         let open = state.ledger.open();
         state.takeover = open.is_none_or(|open| may_take_over(open, &state.items, last_written, state.at, is_gone));
     }
@@ -83,7 +85,8 @@ async fn read_ledger(
 /// What is written to such a ledger is refused, and it is read again. Here somebody may want nothing to be written, since
 /// it says that nothing is there.
 pub fn unheard(observed: &Observed) -> BTreeMap<TargetName, u64> {
-    let served = |record: &&Record| matches!(record.state, State::Done | State::Partial) && !record.header.cause.is_wish();
+    let served =
+        |record: &&Record| matches!(record.state, State::Done | State::Partial) && !record.header.cause.is_wish();
     let records = || observed.targets.values().flat_map(|state| &state.ledger.records).filter(served);
     let newest = |state: &TargetState| {
         let of = records().filter(|record| record.header.targets.contains_key(&state.id));

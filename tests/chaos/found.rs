@@ -161,3 +161,16 @@ fn what_a_listing_lacks_is_asked_for_before_it_is_let_go_of() {
         tell(&Story { settings, turns });
     }
 }
+
+/// An order, or a way back, finds what a run that died had served, and closes it as served: it stays ours.
+#[test]
+fn what_a_dead_run_had_served_is_ours_to_whoever_comes_first() {
+    let hold = Command::Hold { glob: "*1" };
+    let commands = [hold, Command::Steps { steps: 1, glob: None }, Command::Release { nth: 0, glob: None }];
+    for (command, call) in commands.into_iter().flat_map(|command| (14..24).map(move |call| (command.clone(), call))) {
+        let dying = Turn { death: Some(Death::Call { call, lands: true }), ..reconcile() };
+        let after = Turn::plain(Act::Run { host: 0, command }, 1);
+        let kinds = [Kind::Text, Kind::Text, Kind::Text, Kind::Text];
+        tell(&Story { settings: settings(&[Form::Label, Form::KeyValues], &kinds), turns: vec![dying, after] });
+    }
+}
