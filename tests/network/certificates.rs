@@ -16,7 +16,8 @@ const GOOD: Paper<'_> = Paper { names: &["127.0.0.1", "localhost"], years: (2020
 fn write(world: &World, aws: &str, azure: &str, bundle: &str) -> String {
     let (aws, azure) = (format!("https://{aws}"), format!("https://{azure}"));
     let head = world.head().replace(&world.emulator.aws_endpoint(), &aws);
-    let head = head.replace(&world.emulator.azure_endpoint(), &azure).replace("    prefix:", &format!("{bundle}    prefix:"));
+    let head =
+        head.replace(&world.emulator.azure_endpoint(), &azure).replace("    prefix:", &format!("{bundle}    prefix:"));
     world.write("repin.yaml", &format!("{head}entries:\n  a: {{ value: one }}\n"));
     world.emulator.connection_string().replace(&world.emulator.azure_endpoint(), &azure)
 }
@@ -37,6 +38,9 @@ async fn assert_refused(world: &World, connection: &str, words: &str) {
         let told: Vec<_> = said.split("\n").filter(|line| line.starts_with("error: ")).collect();
         assert!(told.len() == 2 && told.iter().all(|error| error.contains(words)), "{args:?}: {words:?} in {said}");
         assert!(told[0].contains("aws-eu") && told[1].contains("azure"), "{said}");
+        let folded = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let way_out = if words.starts_with("peer") { "TLS 1.2 or newer is needed" } else { "with ca_bundle or" };
+        assert!(folded.contains(way_out), "{args:?}: {said}");
     }
     assert_eq!(world.emulator.counters().total("ssm") + world.emulator.counters().total("appconfig"), 0, "{words}");
     assert_eq!(world.emulator.counters().total("sts"), 0, "{words}");

@@ -105,9 +105,9 @@ async fn between(store: &str, answers: impl Fn(&str) -> Option<String> + Send + 
             let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
             match target.and_then(|target| answers(target)) {
                 Some(text) => {
-                    Response::builder().header("content-type", "application/x-amz-json-1.1").body(Body::from(text))
+                    let answer = Response::builder().header("content-type", "application/x-amz-json-1.1");
+                    answer.body(Body::from(text)).expect("an answer")
                 }
-                .expect("an answer"),
                 None => pass_on(&store, request).await,
             }
         }

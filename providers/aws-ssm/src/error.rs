@@ -10,7 +10,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use repin_provider::{Error, ErrorKind, Key, Outcome, Retry};
+use repin_provider::{Error, ErrorKind, Key, Outcome, Retry, trust_hint};
 
 use crate::retry;
 
@@ -111,10 +111,20 @@ impl Call<'_> {
             _ if is_connect(error) => (Reached::Nowhere, ErrorKind::Unreachable),
             _ => (Reached::Perhaps, ErrorKind::Unreachable),
         };
-        let text = self.scrub(&chain(error));
-        self.error(kind, format_args!("no answer from {}: {text}", self.endpoint))
+        // Where there was no connection, the levels in between only say so again.
+        let text = match (reached, levels(error).last()) {
+            (Reached::Nowhere, Some(cause)) if kind == ErrorKind::Unreachable => cause.to_string(),
+            _ => chain(error),
+        };
+        let text = self.scrub(&text);
+        let error = self
+            .error(kind, format_args!("no answer from {}: {text}", self.endpoint))
             .with_outcome(self.outcome(reached))
-            .with_retry(self.retry(kind, reached))
+            .with_retry(self.retry(kind, reached));
+        match trust_hint(&text) {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
     }
 
     /// Assuming the role failed, and that error is already one of ours.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use azure_data_app_configuration as appconfig;
 use jiff::Timestamp;
-use repin_provider::{Error, ErrorKind, Key, Outcome};
+use repin_provider::{Error, ErrorKind, Key, Outcome, trust_hint};
 
 use crate::CredentialKind;
 use crate::credential::mend;
@@ -53,7 +53,7 @@ impl Context {
             },
             appconfig::ErrorKind::Credential => format!("{said} for {}{}", self.endpoint, causes(error)),
             appconfig::ErrorKind::Connection | appconfig::ErrorKind::Interrupted => {
-                format!("{} did not answer: {said}{}", self.endpoint, causes(error))
+                format!("{} did not answer: {said}{}", self.endpoint, cause(error))
             }
             appconfig::ErrorKind::Server => format!("{} failed: {said}", self.endpoint),
             _ => format!("{} answered {said}", self.endpoint),
@@ -100,9 +100,9 @@ impl Context {
             (appconfig::ErrorKind::WaitTimeout, _) => {
                 "the store is still making it: the next attempt waits for it again".to_owned()
             }
-            (appconfig::ErrorKind::Connection, _) => {
-                "check the endpoint's name, the network and, with a private endpoint, the DNS of this host".to_owned()
-            }
+            (appconfig::ErrorKind::Connection, _) => trust_hint(&causes(error))
+                .unwrap_or("check the endpoint's name, the network and, with a private endpoint, the DNS of this host")
+                .to_owned(),
             _ => return None,
         })
     }
@@ -128,6 +128,15 @@ fn kind(kind: appconfig::ErrorKind) -> ErrorKind {
         | appconfig::ErrorKind::WaitTimeout => ErrorKind::Unreachable,
         _ => ErrorKind::Unexpected,
     }
+}
+
+/// Returns what was at the bottom of an error: the levels in between only say so again, in the words of each client.
+fn cause(error: &appconfig::Error) -> String {
+    let mut cause = error.source();
+    while let Some(below) = cause.and_then(|error| error.source()) {
+        cause = Some(below);
+    }
+    cause.map(|error| format!(": {error}")).unwrap_or_default()
 }
 
 /// Returns the causes of an error on one line, each said once.

@@ -146,6 +146,23 @@ impl Error {
     }
 }
 
+/// Returns what to do where the text of a failure says that the other side of a connection did not prove who it is, or
+/// speaks no TLS of today; `None` where it says something else.
+///
+/// The words are those of rustls, which every client of ours speaks TLS with; the tests of the network hold them fast.
+pub fn trust_hint(told: &str) -> Option<&'static str> {
+    if told.contains("invalid peer certificate") {
+        Some(
+            "it does not prove who it is: if its authority is your own, name that certificate with ca_bundle or \
+             SSL_CERT_FILE; if not, something on the way answers in its place, or this host's clock is wrong",
+        )
+    } else if told.contains("peer is incompatible") {
+        Some("TLS 1.2 or newer is needed; if the store speaks it, something on the way does not")
+    } else {
+        None
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.key {

@@ -30,7 +30,7 @@ pub mod conformance;
 
 pub use capabilities::{Capabilities, Pace, Rates, Serving};
 pub use document::{Document, DocumentName, Documents, ReadDocuments, WriteDocument};
-pub use error::{Error, ErrorKind, Outcome, Result, Retry};
+pub use error::{Error, ErrorKind, Outcome, Result, Retry, trust_hint};
 pub use item::{Frozen, Item, Observation, Observe, ReadValue, Reference, Resume, Revision, Seen, View};
 pub use name::{InvalidName, Key, Owner, Place, TargetName};
 pub use provider::{Identity, Needs, Provider, ReadRequest};
