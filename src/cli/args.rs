@@ -17,14 +17,14 @@ pub(super) const MESSAGE: &str = "message";
 
 /// How a file comes to say what is there.
 const INIT_HELP: &str = "\
-With --from the stores are only read. What both clouds hold alike becomes one entry, what differs stands below \
+With --from the file is there already, from repin init for example, with its name and targets and no entries \
+of its own. The stores are only read. What both clouds hold alike becomes one entry, what differs stands below \
 per_target with a comment that says so; JSON becomes YAML, long texts become files in values/. What a file cannot \
 say is named with the reason, and left alone. The policy then says adopt: equal, so that repin plan writes no \
 entry, and the first repin reconcile only takes over what is there.
 
 Examples:
   repin init && repin validate && repin plan --emulate
-  repin init             then set name and targets, and
   repin init --from aws-eu azure --secrets secrets
   repin plan && repin reconcile -m \"taken over\"";
 
