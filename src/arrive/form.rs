@@ -6,8 +6,8 @@ use crate::desired::emit::Literal;
 use crate::model::compare::same_text;
 use crate::model::desired::EntryKind::{self, Ai, AiChat, FeatureFlag, Json, JsonString, KeyVaultReference, Text};
 
-/// Lists the ways to say a value, the one that people would choose first. Any of them is stored as what means the same to
-/// readers: byte for byte, or for JSON also with other blanks.
+/// Lists the ways to say a value, the one that people would choose first. Any of them is stored as what means the same
+/// to readers: byte for byte, or for JSON also with other blanks.
 ///
 /// JSON with other blanks comes last, where nothing but its looks says that it is JSON: there readers may see bytes.
 pub(super) fn forms(item: &Item, is_ssm: bool) -> Vec<Literal> {

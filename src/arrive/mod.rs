@@ -5,8 +5,8 @@
 //!                          (what cannot   (what is equal once,
 //!                           be said)       what differs by target)
 //! ```
-//! The file is then loaded as any other, and what the rules refuse or what does not read back as it was found is left out
-//! with the reason: this module need not know the rules.
+//! The file is then loaded as any other, and what the rules refuse or what does not read back as it was found is left
+//! out with the reason: this module need not know the rules.
 
 mod draft;
 mod form;

@@ -1,7 +1,7 @@
 //! Values written as YAML, so that reading gives them back. Pure.
 //!
-//! Block style, since people edit it; quotes wherever a text could be taken for anything else, by this program or by one
-//! that still reads YAML 1.1.
+//! Block style, since people edit it; quotes wherever a text could be taken for anything else, by this program or by
+//! one that still reads YAML 1.1.
 
 use std::borrow::Cow;
 

@@ -133,10 +133,11 @@ def fill(world):
         )
         flag = FeatureFlagConfigurationSetting(f"beta-{n}", enabled=bool(n % 2), label=LABEL)
         world.azure.set_configuration_setting(flag)
-    odd = ["with space", 'quo"te', "a:b", "ünï/コード", "tab-less{x}", "- dash", "#hash", "null", "yes", "<<", "~", "?q", "@at"]
+    odd = ["with space", 'quo"te', "a:b", "ünï/コード", "brace{x}", "- dash", "#hash", "null", "yes", "<<", "~", "?q", "@"]
     for key in odd:
         world.set(f"{KEY_PREFIX}/odd/{key}", key, content_type="")
-    values = ["", " ", "true", "0x1f", "1e3", "12:30", "null", "{}", '{"a": 1, "a": 2}', "[1,2]", '"text"', BINARY, "a\n"]
+    twice = '{"a": 1, "a": 2}'
+    values = ["", " ", "true", "0x1f", "1e3", "12:30", "null", "{}", twice, "[1,2]", '"text"', BINARY, "a\n"]
     for n, value in enumerate(values):
         world.set(f"{KEY_PREFIX}/values/plain-{n}", value)
         world.set(f"{KEY_PREFIX}/values/json-{n}", value, content_type="application/json")
