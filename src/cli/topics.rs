@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::exit::Exit;
-use crate::report::words::fill;
+use crate::report::words::{STRONG, fill, styled};
 
 /// The widest that a page is written: lines longer than this are hard to follow.
 const WIDEST: usize = 80;
@@ -94,7 +94,7 @@ impl Topic {
 
     /// Writes the page for a screen.
     pub(super) fn screen(&self, width: usize) -> String {
-        let mut out = format!("{}\n\n", self.title());
+        let mut out = format!("{}\n\n", styled(STRONG, self.title()));
         for line in self.body().lines() {
             let lines = if is_row(line) { vec![line.to_owned()] } else { fill(line, width) };
             out.push_str(&lines.join("\n"));
@@ -149,12 +149,14 @@ fn lower(title: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use anstream::adapter::strip_str;
+
     use super::*;
 
     #[test]
     fn a_page_is_a_screen() {
         for topic in all() {
-            let page = topic.screen(WIDEST);
+            let page = strip_str(&topic.screen(WIDEST)).to_string();
             let lines: Vec<_> = page.lines().collect();
             assert!(lines.len() <= 45, "{}: {} lines", topic.name, lines.len());
             let wide: Vec<_> = lines.iter().filter(|line| line.chars().count() > WIDEST).collect();
@@ -167,7 +169,7 @@ mod tests {
     #[test]
     fn paragraphs_end_where_the_terminal_does() {
         for topic in all() {
-            let narrow = topic.screen(50);
+            let narrow = strip_str(&topic.screen(50)).to_string();
             let prose = narrow.lines().filter(|line| !is_row(line));
             let wide: Vec<_> = prose.filter(|line| line.chars().count() > 50).collect();
             assert!(wide.is_empty(), "{wide:#?}");
