@@ -12,6 +12,8 @@ mod draft;
 mod form;
 mod head;
 mod names;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};

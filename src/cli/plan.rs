@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use repin_provider::{Key, TargetName};
+
 use super::args::{Common, Output, PlanArgs};
 use super::print::Printer;
 use super::progress::Line;
@@ -10,7 +12,7 @@ use super::session::{self, Session, Stop};
 use super::{Failure, plan_file};
 use crate::cycle::{self, Pass};
 use crate::exit::Exit;
-use crate::model::desired::Desired;
+use crate::model::desired::{Adopt, Desired};
 use crate::model::observed::Observed;
 use crate::model::plan::{BlockKind, Plan};
 use crate::model::printable;
@@ -35,7 +37,7 @@ pub(super) async fn run(common: &Common, args: &PlanArgs, interrupt: Stop, print
             printer.note("Not saved: a plan that may not run cannot be applied.");
         }
     }
-    let plan = with_authors(plan, &session.providers).await;
+    let plan = with_authors(plan, &desired, &session.providers).await;
     let foreign = args.foreign.then(|| foreign(&observed));
     show_with(&desired, &plan, foreign.as_ref(), printer);
     Ok(Exit::of_plan(&plan, args.detailed_exitcode))
@@ -48,12 +50,17 @@ fn foreign(observed: &Observed) -> Foreign<'_> {
     observed.targets.iter().filter_map(|(target, state)| Some((target.as_str(), state.foreign.as_deref()?))).collect()
 }
 
-/// Says of items that stand in the way who wrote them last, where the store knows.
-async fn with_authors(mut plan: Plan, providers: &Providers) -> Plan {
-    let foreign = plan.blocks.iter_mut().filter(|block| block.kind == BlockKind::Foreign);
-    for block in foreign.take(AUTHORS) {
-        let Some(provider) = block.target.as_ref().and_then(|target| providers.get(target)) else { continue };
-        let Some(key) = &block.key else { continue };
+/// Says of items that were to be taken over and are not what the file asks for who wrote them last, where the store knows.
+async fn with_authors(mut plan: Plan, desired: &Desired, providers: &Providers) -> Plan {
+    let adopts = |target: &TargetName, key: &Key| {
+        let entry = desired.targets.get(target).and_then(|target| target.entries.get(key));
+        entry.is_some_and(|entry| entry.adopt != Adopt::Never)
+    };
+    let mut asked = 0;
+    for block in plan.blocks.iter_mut().filter(|block| block.kind == BlockKind::Foreign) {
+        let (Some(target), Some(key)) = (&block.target, &block.key) else { continue };
+        let Some(provider) = providers.get(target).filter(|_| adopts(target, key) && asked < AUTHORS) else { continue };
+        asked += 1;
         // What cannot be told keeps nothing from being planned.
         let Ok(history) = provider.history(key).await else { continue };
         if let Some(by) = history.first().and_then(|newest| newest.by.as_deref()) {

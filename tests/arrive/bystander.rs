@@ -44,6 +44,12 @@ impl Bystander {
         put.set_key_id(key.map(str::to_owned)).send().await.expect("put");
     }
 
+    /// Gives a version of a parameter a label.
+    pub(crate) async fn label(&self, name: &str, version: i64, label: &str) {
+        let labelled = self.ssm.label_parameter_version().name(name).parameter_version(version).labels(label);
+        labelled.send().await.expect("labelled");
+    }
+
     /// Puts a key-value with a content type under the label of the file.
     pub(crate) async fn key_value(&self, key: &str, value: &str, content_type: Option<&str>) {
         let mut content = KeyValueContent::new(value);

@@ -3,5 +3,6 @@
 mod bystander;
 mod from;
 mod leaving;
+mod serving;
 #[path = "../support/mod.rs"]
 mod support;
