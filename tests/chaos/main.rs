@@ -146,8 +146,8 @@ fn markdown(tally: &Tally, seeds: &std::ops::Range<u64>, left_out: usize, lost: 
         tally.deeds,
         exits.join(", "),
     );
-    for (kind, met) in &tally.faults {
-        text.push_str(&format!("| {kind} | {met} |\n"));
+    for kind in repin_emulator::FaultKind::ALL {
+        text.push_str(&format!("| {kind} | {} |\n", tally.faults.get(kind.name()).unwrap_or(&0)));
     }
     text
 }

@@ -55,6 +55,19 @@ pub(crate) struct End {
     pub(crate) versions: Versions,
 }
 
+impl End {
+    /// Returns what of it is on one cloud.
+    pub(crate) fn on(&self, cloud: Cloud) -> Self {
+        let is_there = |item: &String| item.split(' ').next() == Some(cloud);
+        let contents = self.contents.iter().filter(|(item, _)| is_there(item));
+        let versions = self.versions.iter().filter(|(item, _)| is_there(item));
+        Self {
+            contents: contents.map(|(item, held)| (item.clone(), held.clone())).collect(),
+            versions: versions.map(|(item, count)| (item.clone(), *count)).collect(),
+        }
+    }
+}
+
 /// Returns every command with every way of serving.
 pub(crate) fn pairs() -> Vec<(Command, Forms)> {
     Command::ALL.into_iter().flat_map(|command| Forms::BOTH.map(|forms| (command, forms))).collect()
@@ -108,7 +121,9 @@ impl Case {
             forms.reverse();
         }
         let forms = forms.into_iter().find(|forms| count(*forms) > 0)?;
-        let first = (draw >> 8) % count(forms);
+        // A daemon looks at one target while the other one's waits last: it does not always come to the last of them.
+        let certain = if command == Command::Daemon { count(forms).div_ceil(2) } else { count(forms) };
+        let first = (draw >> 8) % certain;
         Some(Self { kind, command, forms, cloud, first, lasts: draw & 2 == 2, draw })
     }
 

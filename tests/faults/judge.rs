@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::case::{Case, End, Expected};
 use crate::command::Command;
-use crate::stage::Ran;
+use crate::stage::{AZURE, Ran, SSM};
 use crate::stores::Contents;
 
 /// What was seen of a case.
@@ -64,8 +64,10 @@ pub(crate) fn judge(case: &Case, usual: &Expected, seen: Seen) -> Judged {
     let ran = seen.ran.clone().named(&seen.name);
     let is_done = code == usual.ran.code;
     claim(seen.injected > 0, "no request met the fault".to_owned());
-    claim(is_done || [1, 3, 5, 75, 77].contains(&code), format!("exit {code}"));
-    if [1, 75, 77].contains(&code) {
+    // What is not seen cannot be lifted, which is said.
+    let is_not_seen = code == 64 && shows_less(case.kind) && case.command.is_repeated();
+    claim(is_done || is_not_seen || [1, 3, 5, 75, 77].contains(&code), format!("exit {code}"));
+    if [1, 64, 75, 77].contains(&code) {
         let before = &seen.before;
         claim(seen.after == *before, format!("exit {code}, and served is {:?} after {before:?}", seen.after));
     }
@@ -85,10 +87,17 @@ pub(crate) fn judge(case: &Case, usual: &Expected, seen: Seen) -> Judged {
     if let Err(left) = &seen.settled {
         claim(false, format!("three passes without a fault are not enough: {left}"));
     }
-    // What is cut short in secret may hide from a command what it is about.
-    let is_effective = !shows_less(case.kind) && (is_done || code == 3 || case.command.is_repeated());
-    let lost = judge_end(is_effective, usual, &seen.end, &mut claim);
-    if !is_done {
+    let lost = if shows_less(case.kind) && case.command.is_repeated() {
+        // What is cut short in secret may hide from an order what it is about: it takes effect where it was seen, and
+        // says where that was.
+        let line = is_done.then(|| ran.stdout.lines().next().unwrap_or_default());
+        judge_each_cloud(line, usual, &seen.end, &mut claim)
+    } else {
+        let is_effective = !shows_less(case.kind) && (is_done || code == 3 || case.command.is_repeated());
+        let took_effect = is_effective || seen.end.contents == usual.end.contents;
+        judge_end(if took_effect { &usual.end } else { &usual.without }, &seen.end, &mut claim)
+    };
+    if !is_done && !is_not_seen {
         let text = format!("{}{}", ran.stdout, ran.stderr);
         claim(names_cause(&text), "no sentence names the cause".to_owned());
         claim(!text.contains("bug"), "it calls itself a bug".to_owned());
@@ -99,10 +108,23 @@ pub(crate) fn judge(case: &Case, usual: &Expected, seen: Seen) -> Judged {
     Judged { exit: code, injected: seen.injected, lost, wrong, ran: seen.ran }
 }
 
-/// Judges the end by whether the command took effect: where it says so it did. Returns how much is lost.
-fn judge_end(is_effective: bool, usual: &Expected, end: &End, claim: &mut impl FnMut(bool, String)) -> u64 {
-    let took_effect = is_effective || end.contents == usual.end.contents;
-    let expected = if took_effect { &usual.end } else { &usual.without };
+/// Judges the end of an order cloud by cloud: each is as if the order had been given there, or as if it had not; and what
+/// the command says in its first line, where it says that it is done, names no target without effect.
+fn judge_each_cloud(line: Option<&str>, usual: &Expected, end: &End, claim: &mut impl FnMut(bool, String)) -> u64 {
+    [(SSM, "aws-eu"), (AZURE, "azure")]
+        .map(|(cloud, target)| {
+            let [end, with, without] = [end, &usual.end, &usual.without].map(|end| end.on(cloud));
+            let took_effect = end.contents == with.contents;
+            let is_named = line.is_some_and(|line| line.contains(target));
+            claim(took_effect || !is_named, format!("{target} is named as done in {line:?}"));
+            judge_end(if took_effect { &with } else { &without }, &end, claim)
+        })
+        .into_iter()
+        .sum()
+}
+
+/// Judges the end by what there should be. Returns how much is lost.
+fn judge_end(expected: &End, end: &End, claim: &mut impl FnMut(bool, String)) -> u64 {
     let keys = expected.contents.keys().chain(end.contents.keys()).collect::<std::collections::BTreeSet<_>>();
     let lost: Vec<_> = keys.into_iter().filter(|key| expected.contents.get(*key) != end.contents.get(*key)).collect();
     claim(lost.is_empty(), format!("in the end {lost:?} are {:?} instead of {:?}", end.contents, expected.contents));
