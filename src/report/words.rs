@@ -338,14 +338,16 @@ fn visible(text: &str) -> usize {
 
 fn break_line(out: &mut String, line: &str, width: usize) {
     let indent = hanging(line).min(width / 2);
-    let (mut used, mut blanks, mut starts) = (0, 0, true);
-    for word in line.split(' ') {
+    let lead = line.len() - line.trim_start_matches(' ').len();
+    let _ = write!(out, "{:lead$}", "");
+    let (mut used, mut blanks, mut is_empty) = (lead, 0, true);
+    for word in line[lead..].split(' ') {
         let wide = visible(word);
-        if !starts && word.is_empty() {
+        if word.is_empty() {
             blanks += 1;
             continue;
         }
-        if !starts && used + blanks + wide > width && used > indent {
+        if !is_empty && used + blanks + wide > width {
             let _ = write!(out, "\n{:indent$}", "");
             used = indent;
         } else {
@@ -353,13 +355,7 @@ fn break_line(out: &mut String, line: &str, width: usize) {
             used += blanks;
         }
         out.push_str(word);
-        (used, blanks) = (used + wide, 1);
-        // Blanks at the beginning of a line are its own.
-        starts = starts && word.is_empty();
-        if starts {
-            (used, blanks) = (used + 1, 0);
-            out.push(' ');
-        }
+        (used, blanks, is_empty) = (used + wide, 1, false);
     }
 }
 
