@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use repin_provider::{Item, Key, Owner, Surveyed, TargetName, Version};
 
 use super::{Entries, Found, Manner, Reasons, Text, blame, entries, fit, unlike};
@@ -141,7 +142,7 @@ fn any_held() -> impl Strategy<Value = BTreeMap<String, Held>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig { cases: 128, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn the_file_asks_for_what_was_found(held in any_held()) {
         check(&held);
