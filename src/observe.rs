@@ -7,6 +7,7 @@ mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -157,10 +158,12 @@ async fn look(
         Observation { items: BTreeMap::new(), foreign: None, reference: None, at: None, resume: memory.resume.clone() }
     } else {
         let dropped = ledger.pins.keys().filter(|key| !target.entries.contains_key(*key)).cloned();
-        let surely = dropped.chain(ledger.open().into_iter().flat_map(removed)).collect();
-        let keys = keys.iter().cloned().collect();
-        let resume = memory.resume.take();
-        provider.observe(Observe { keys, surely, census: request.census, resume, ..Observe::default() }).await?
+        let surely: BTreeSet<Key> = dropped.chain(ledger.open().into_iter().flat_map(removed)).collect();
+        let (keys, resume) = (keys.iter().cloned().collect(), memory.resume.take());
+        let ask = Observe { keys, surely: surely.clone(), census: request.census, resume, ..Observe::default() };
+        let mut observation = provider.observe(ask).await?;
+        look_again(provider.as_ref(), surely, &ledger, &mut observation).await?;
+        observation
     };
     memory.resume = observation.resume;
     let at = observation.at.max(at);
@@ -178,6 +181,31 @@ async fn look(
     read_owners(target, provider.as_ref(), &state.ledger, &mut state.items).await?;
     former::ask(&request.desired.name, target, provider.as_ref(), &state.ledger, &mut state.items).await?;
     Ok((state, memory))
+}
+
+/// Looks once more, when reads have had time to follow, at what was put a moment ago, is not shown, and would be let go
+/// of for that: a read may lag behind a write, and neither store says when it does.
+async fn look_again(
+    provider: &dyn Provider,
+    mut surely: BTreeSet<Key>,
+    ledger: &Ledger,
+    observation: &mut Observation,
+) -> Result<(), Error> {
+    let lag = SignedDuration::try_from(provider.capabilities().read_lag).unwrap_or(SignedDuration::ZERO);
+    let age = |key: &Key| Some(observation.at?.duration_since(ledger.pins.get(key)?.version.at?));
+    surely.retain(|key| {
+        matches!(observation.items.get(key), Some(Seen::Absent)) && age(key).is_some_and(|age| age < lag)
+    });
+    let Some(youngest) = surely.iter().filter_map(age).min() else { return Ok(()) };
+    // Dates are to the second.
+    let rest =
+        Duration::try_from(lag - youngest.max(SignedDuration::ZERO)).unwrap_or_default() + Duration::from_secs(1);
+    tracing::debug!(keys = surely.len(), seconds = rest.as_secs_f64(), "put a moment ago and not shown: looking again");
+    tokio::time::sleep(rest).await;
+    let keys = surely.iter().cloned().collect();
+    let seen = provider.observe(Observe { keys, surely, ..Observe::default() }).await?;
+    observation.items.extend(seen.items);
+    Ok(())
 }
 
 /// Lists what a record removes: closing it takes what is absent for removed.

@@ -317,6 +317,7 @@ mod tests {
             parallel_writes: 1,
             rates: None,
             settle: Duration::ZERO,
+            read_lag: Duration::ZERO,
         }
     }
 

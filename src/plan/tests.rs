@@ -121,6 +121,7 @@ fn capabilities() -> Capabilities {
         parallel_writes: 1,
         rates: None,
         settle: std::time::Duration::ZERO,
+        read_lag: std::time::Duration::ZERO,
     }
 }
 

@@ -83,7 +83,7 @@ pub async fn connect(config: &Config, options: Options) -> Result<Ssm> {
     let lag = options.read_lag.unwrap_or(if client.is_loopback() { Duration::ZERO } else { LAG });
     Ok(Ssm {
         place: config.place(),
-        capabilities: capabilities(config, &client, options.attempt_timeout + lag),
+        capabilities: capabilities(config, &client, (options.attempt_timeout + lag, lag)),
         config: config.clone(),
         ledger: convert::join(&convert::join(&config.ledger_prefix, options.owner.as_str()), &options.target_id),
         owner: options.owner,
@@ -93,7 +93,7 @@ pub async fn connect(config: &Config, options: Options) -> Result<Ssm> {
     })
 }
 
-fn capabilities(config: &Config, client: &Client, settle: Duration) -> Capabilities {
+fn capabilities(config: &Config, client: &Client, (settle, read_lag): (Duration, Duration)) -> Capabilities {
     let rates = client.pace().map(|pace| pace.standing().allowed);
     Capabilities {
         provider: "aws-ssm",
@@ -112,6 +112,7 @@ fn capabilities(config: &Config, client: &Client, settle: Duration) -> Capabilit
         parallel_writes: rates.map_or(8, |rates| parallel(rates.writes)),
         rates,
         settle,
+        read_lag,
     }
 }
 

@@ -22,6 +22,9 @@ use crate::{AppConfiguration, Config, CredentialKind, Serve};
 /// How often a store on loopback is asked whether a snapshot is made; others say themselves when to ask again.
 const LOOPBACK_POLL: Duration = Duration::from_millis(25);
 
+/// How long a read without the token of a write may lag behind it; "a few seconds", as the service documents it.
+const LAG: Duration = Duration::from_secs(10);
+
 /// What a connection needs beside the settings of its target.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -80,7 +83,7 @@ pub fn connect(config: &Config, mut options: Options) -> Result<AppConfiguration
     let context = Context { endpoint: endpoint.origin().ascii_serialization(), credential };
     Ok(AppConfiguration {
         names: Names::new(config, &options.owner, &options.target_id),
-        capabilities: capabilities(config, &options, pace.as_deref())?,
+        capabilities: capabilities(config, &options, pace.as_deref(), loopback)?,
         place: config.place(),
         owner: options.owner,
         store: Store { client, counter, context, pace, poll: loopback.then_some(LOOPBACK_POLL) },
@@ -102,7 +105,7 @@ fn pace(config: &Config, share: Share, endpoint: &Url, loopback: bool) -> Result
     Ok(Some(Arc::new(Pace::join(&store, config.rates.as_ref(), share))))
 }
 
-fn capabilities(config: &Config, options: &Options, pace: Option<&Pace>) -> Result<Capabilities> {
+fn capabilities(config: &Config, options: &Options, pace: Option<&Pace>, loopback: bool) -> Result<Capabilities> {
     let retention = parse_retention(&config.revision_retention).ok_or_else(|| {
         unusable(format!("revision_retention {:?} is no duration", config.revision_retention))
             .with_hint("write days or hours: 7d, 36h")
@@ -128,6 +131,8 @@ fn capabilities(config: &Config, options: &Options, pace: Option<&Pace>) -> Resu
         rates: pace.map(|pace| pace.standing().allowed),
         // A lost write lands within its attempt or never, and our sync token makes the next read see it.
         settle: options.attempt_timeout,
+        // Another process has no token of the write.
+        read_lag: if loopback { Duration::ZERO } else { LAG },
     })
 }
 

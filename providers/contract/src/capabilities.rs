@@ -52,6 +52,8 @@ pub struct Capabilities {
     pub rates: Option<Rates>,
     /// How long after a lost answer a write may still land: the attempt timeout and the store's read lag.
     pub settle: Duration,
+    /// How long a read by another process may lag behind a write.
+    pub read_lag: Duration,
 }
 
 /// Requests that are let through: the store's quota times our share of it.

@@ -110,6 +110,7 @@ impl Store {
             parallel_writes: 1,
             rates: None,
             settle: Duration::from_secs(1),
+            read_lag: Duration::ZERO,
         };
         Self { place: Place::parse("nowhere").expect("valid"), capabilities, documents }
     }
