@@ -11,7 +11,10 @@ use crate::plan::orders::Order;
 
 pub(super) async fn run(common: &Common, args: &ForgetArgs, stop: Stop, printer: &Printer) -> Result<Exit, Failure> {
     let wished = Wished {
-        ask: Ask::Order { order: Order::Forget { glob: args.which.keys.clone(), heir: args.to.clone() }, purge: args.purge },
+        ask: Ask::Order {
+            order: Order::Forget { glob: args.which.keys.clone(), heir: args.to.clone() },
+            purge: args.purge,
+        },
         message: args.why.message.as_deref(),
         timeout: TIMEOUT,
         reads_file: false,
