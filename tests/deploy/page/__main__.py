@@ -41,7 +41,7 @@ def incident(stage, text):
 
 def prefix(stage, _):
     """Parameters that somebody else made, and a laptop that may write."""
-    for key, value in {"chat/model": "gpt-4o", "chat/endpoint": "https://old.example", "chat/legacy": "1"}.items():
+    for key, value in {"chat/model": "gpt-4o", "chat/endpoint": "old.example", "chat/legacy": "1"}.items():
         stage.do("laptop", f"aws ssm put-parameter --name /ai/assistant/{key} --type String --value {value}")
 
 
