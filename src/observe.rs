@@ -1,7 +1,7 @@
 //! Asks every store, in parallel: first the ledgers and the items, then only what the first answers make necessary.
 
 mod closer;
-mod former;
+pub mod former;
 pub mod patience;
 mod wish;
 

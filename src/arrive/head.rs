@@ -1,5 +1,6 @@
 //! The part of a file that its author wrote, and how entries are put into it. Pure.
 
+use super::text::{LEFT_OUT, LEFT_OUT_ROW};
 use crate::desired::outline::{self, Outline, Policy};
 use crate::model::desired::Adopt;
 
@@ -69,7 +70,24 @@ pub fn fit(text: &str, adopt: Adopt, examples: &str) -> Result<Head, Unfit> {
         before.push('\n');
     }
     before.push_str(&policy);
-    Ok(Head { before, after: lines[until..].concat(), adopt_each })
+    Ok(Head { before, after: without_left_out(&lines[until..]), adopt_each })
+}
+
+/// Takes out what an earlier run said of what it left out: it is said anew.
+fn without_left_out(lines: &[String]) -> String {
+    let mut kept = String::new();
+    let mut lines = lines.iter().peekable();
+    while let Some(line) = lines.next() {
+        if line.trim_end() != LEFT_OUT {
+            kept.push_str(line);
+            continue;
+        }
+        if kept == "\n" || kept.ends_with("\n\n") {
+            kept.pop();
+        }
+        while lines.next_if(|line| line.starts_with(LEFT_OUT_ROW)).is_some() {}
+    }
+    if kept.trim().is_empty() { String::new() } else { kept }
 }
 
 fn split(line: &str, column: usize) -> (&str, &str) {
@@ -137,6 +155,18 @@ mod tests {
         assert!(empty.adopt_each && empty.with("") == "policy: {}\n");
         let set = fit("policy: { adopt: always }\nentries: {}\n", Adopt::Always, "").expect("fit");
         assert!(!set.adopt_each && set.with("") == "policy: { adopt: always }\n");
+    }
+
+    #[test]
+    fn what_was_left_out_before_is_said_anew() {
+        let head = "version: 1\npolicy: { adopt: equal }\n";
+        let said = format!("\n{LEFT_OUT}\n{LEFT_OUT_ROW}aws-eu  /a: why\n{LEFT_OUT_ROW}azure  b: why\n");
+        for (after, kept) in [("", ""), ("\n# mine\n", "\n# mine\n"), ("forget: [a]\n", "forget: [a]\n")] {
+            for text in [format!("{said}{after}"), format!("{said}{said}{after}")] {
+                let head = fit(&format!("{head}entries: {{}}\n{text}"), Adopt::Equal, "x").expect("fit");
+                assert_eq!(head.after, kept, "{text}");
+            }
+        }
     }
 
     #[test]

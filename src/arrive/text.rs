@@ -10,6 +10,10 @@ use crate::desired::emit;
 use crate::model::desired::EntryKind;
 use crate::model::printable;
 
+/// What is said before the list of what is left out, and before each of it.
+pub(super) const LEFT_OUT: &str = "# In the stores and not in this file, which leaves it as it is:";
+pub(super) const LEFT_OUT_ROW: &str = "#   ";
+
 /// Writes the section of entries, with what is left out as comments behind it.
 pub(super) fn section(drafts: &[Draft], left_out: &[LeftOut], manner: &Manner<'_>) -> String {
     let mut out = String::new();
@@ -21,9 +25,9 @@ pub(super) fn section(drafts: &[Draft], left_out: &[LeftOut], manner: &Manner<'_
         }
     }
     if !left_out.is_empty() {
-        out.push_str("\n# In the stores and not in this file, which leaves it as it is:\n");
+        out.push_str(&format!("\n{LEFT_OUT}\n"));
         for LeftOut { target, native, reason } in left_out {
-            let _ = writeln!(out, "#   {target}  {}: {}", printable::line(native), printable::line(reason));
+            let _ = writeln!(out, "{LEFT_OUT_ROW}{target}  {}: {}", printable::line(native), printable::line(reason));
         }
     }
     out

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use repin_provider::{Error, Key, Owner, Provider, Seen};
+use repin_provider::{Error, Item, Key, Owner, Provider, Seen};
 
 use crate::model::desired::{Adopt, Target};
 use crate::model::release::Ledger;
@@ -22,10 +22,26 @@ pub(super) async fn ask(
     items: &mut BTreeMap<Key, Seen>,
 ) -> Result<(), Error> {
     let adopts = |key: &Key| target.entries.get(key).is_some_and(|entry| entry.adopt != Adopt::Never);
+    let there = items.iter_mut().filter_map(|(key, seen)| match seen {
+        Seen::Present(item) if adopts(key) => Some((key, item)),
+        _ => None,
+    });
+    correct(me, provider, own, there).await
+}
+
+/// Does so for some items that may be taken over. What the ledger of `me` has is left as it is.
+///
+/// # Errors
+/// Fails where a ledger cannot be read for another reason than a missing right.
+pub async fn correct<'a>(
+    me: &Owner,
+    provider: &dyn Provider,
+    own: &Ledger,
+    items: impl Iterator<Item = (&'a Key, &'a mut Item)>,
+) -> Result<(), Error> {
     let mut ledgers = Ledgers { provider, read: BTreeMap::new() };
-    for (key, seen) in items {
-        let Seen::Present(item) = seen else { continue };
-        if !adopts(key) || own.pins.contains_key(key) || own.withdrawn.contains_key(key) {
+    for (key, item) in items {
+        if own.pins.contains_key(key) || own.withdrawn.contains_key(key) {
             continue;
         }
         let tagged = item.owner.clone().flatten().and_then(|name| Owner::parse(&name).ok());

@@ -207,3 +207,28 @@ async fn a_store_that_cannot_be_read_leaves_the_file_as_it_was() {
         std::fs::read_dir(world.dir.path()).expect("a folder").flatten().map(|one| one.file_name()).collect();
     assert!(!beside.iter().any(|name| name.to_string_lossy().contains("init")), "{beside:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_name_has_is_left_out_until_it_lets_go() {
+    let world = World::new().await;
+    world.entries("  a: { value: one }\n  b: { value: two }\n");
+    world.run(&["reconcile"]).await.expect(0);
+    world.write("next.yaml", &world.head().replace("name: test", "name: next"));
+    let text = || std::fs::read_to_string(world.path("next.yaml")).expect("a file");
+    let from = ["init", "-f", "next.yaml", "--from", "aws-eu", "azure"];
+    // Said once, however often it is asked.
+    for _ in 0..2 {
+        world.run(&from).await.expect(0);
+        assert_eq!(text().matches("it belongs to \"test\"").count(), 4, "{}", text());
+    }
+
+    world.run(&["forget", "--all"]).await.expect(0);
+    let told = world.json(0, &from).await;
+    assert_eq!((&told["entries"], &told["left_out"]), (&json!(2), &json!([])), "{told}");
+    assert!(!text().contains("belongs to"), "{}", text());
+    let planned = world.json(0, &["plan", "-f", "next.yaml"]).await;
+    for target in ["aws-eu", "azure"] {
+        let actions: Vec<_> = steps(&planned, target).iter().map(|step| step["action"].clone()).collect();
+        assert_eq!(actions, ["adopt", "adopt"], "{planned}");
+    }
+}

@@ -23,7 +23,8 @@ use crate::desired;
 use crate::exit::Exit;
 use crate::model::desired::{Identity, TargetConfig};
 use crate::model::printable;
-use crate::model::release::TargetId;
+use crate::model::release::{Ledger, TargetId};
+use crate::observe::former;
 use crate::report::Trouble;
 use crate::report::words::counted;
 
@@ -105,6 +106,7 @@ fn failed(kind: &'static str, message: String) -> Failure {
 
 /// One target, by what it is.
 struct Store {
+    owner: Owner,
     target: TargetName,
     config: TargetConfig,
     client: Client,
@@ -133,7 +135,7 @@ async fn connect_all(
             }
         };
         let client = client.map_err(|error| of(target, &error))?;
-        Ok(Store { target: target.clone(), config: config.clone(), client })
+        Ok(Store { owner: owner.clone(), target: target.clone(), config: config.clone(), client })
     });
     all(join_all(each).await)
 }
@@ -174,13 +176,16 @@ impl Store {
     async fn look(&self, with_secrets: bool) -> Result<Found, Error> {
         // What another account holds under the same names is not what the file is about.
         self.provider().preflight(Needs::default()).await?;
-        let (items, described) = match &self.client {
+        let (mut items, described) = match &self.client {
             Client::Ssm(client) => {
                 let survey = client.survey().await?;
                 (survey.items, survey.described)
             }
             Client::AppConfiguration(client) => (client.survey().await?, true),
         };
+        // A tag stays when its owner lets go.
+        let named = items.iter_mut().filter_map(|one| Some((one.key.as_ref().ok()?, &mut one.item)));
+        former::correct(&self.owner, self.provider().as_ref(), &Ledger::default(), named).await?;
         let mut found = Found {
             target: self.target.clone(),
             config: self.config.clone(),
