@@ -258,7 +258,12 @@ fn stage(planned: &mut TargetPlan, state: &TargetState, ledger: &Ledger) {
         let removed = |step: &&Step| step.key == *key && matches!(step.action, StepAction::Delete);
         (ledger.pins.contains_key(key) || touched.contains(key)) && !planned.steps.iter().any(|step| removed(&step))
     };
-    let left = state.heads.keys().filter(|key| !wanted(key));
+    // Readers meet it, and it is not ours (any more): it stays as it is.
+    let let_go = |key: &Key| {
+        let served = state.items.get(key).and_then(Seen::item).is_some();
+        served && !ledger.pins.contains_key(key) && !touched.contains(key)
+    };
+    let left = state.heads.keys().filter(|key| !wanted(key) && !let_go(key));
     planned.leftovers = left.filter_map(|key| Some((key.clone(), staged(key)?.version.clone()))).collect();
 }
 

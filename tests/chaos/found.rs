@@ -174,3 +174,12 @@ fn what_a_dead_run_had_served_is_ours_to_whoever_comes_first() {
         tell(&Story { settings: settings(&[Form::Label, Form::KeyValues], &kinds), turns: vec![dying, after] });
     }
 }
+
+/// What was let go of is left where the next set takes it from, also where a hold keeps the file from having it again.
+#[test]
+fn what_is_let_go_of_stays_staged_under_a_hold() {
+    let run = |command| Turn::plain(Act::Run { host: 0, command }, 1);
+    let (forget, hold) = (run(Command::Forget { key: 1 }), run(Command::Hold { glob: "*1" }));
+    let turns = vec![reconcile(), edit(0, Some(3)), forget, hold, reconcile()];
+    tell(&Story { settings: settings(&[Form::Snapshot], &[Kind::Text, Kind::Text]), turns });
+}
