@@ -171,7 +171,8 @@ fn is_stirred(target: &Target, state: &TargetState, prunes: bool, key: &Key) -> 
         let held = state.ledger.holds.get(key).is_some_and(|hold| hold.by_hand || hold.pinned);
         return entry.is_some() && !held;
     };
-    if served.is_none_or(|item| item.version != pin.version) {
+    // A number without a date may be that of a parameter that somebody made anew.
+    if pin.version.at.is_none() || served.is_none_or(|item| item.version != pin.version) {
         return true;
     }
     if is_near_edge(&state.ledger, &state.capabilities, key) {
@@ -188,9 +189,13 @@ fn is_stirred(target: &Target, state: &TargetState, prunes: bool, key: &Key) -> 
     });
     let same_secret =
         entry.is_none_or(|entry| !entry.value.is_secret() || state.secret_matches.get(key) == Some(&true));
+    // Whoever made it anew before its date was read is in the pin, with what else the file asks for.
+    let same_value = entry.zip(served.and_then(|item| item.value.as_deref())).is_none_or(|(entry, value)| {
+        entry.pin.is_some() || entry.value.plain().is_none_or(|wanted| same_text(entry.kind, wanted, value))
+    });
     match &asked {
         None => prunes && !held,
-        Some(_) => !held && (asked != pin.content || !same_secret),
+        Some(_) => !held && (asked != pin.content || !same_secret || !same_value),
     }
 }
 

@@ -183,3 +183,14 @@ fn what_is_let_go_of_stays_staged_under_a_hold() {
     let turns = vec![reconcile(), edit(0, Some(3)), forget, hold, reconcile()];
     tell(&Story { settings: settings(&[Form::Snapshot], &[Kind::Text, Kind::Text]), turns });
 }
+
+/// A parameter that somebody makes anew while its first version is being labelled has the number that the pin has, and
+/// what it holds is put over.
+#[test]
+fn what_is_made_anew_while_it_is_labelled_is_put_over() {
+    for call in 8..20 {
+        let rival = Some(Rival { call, target: 0, key: 1, deed: Deed::Recreate });
+        let turns = vec![Turn { rival, ..reconcile() }, reconcile()];
+        tell(&Story { settings: settings(&[Form::Label], &[Kind::Text, Kind::Text]), turns });
+    }
+}
