@@ -17,16 +17,25 @@ use super::session::{self, Stop};
 use super::{Failure, connect};
 use crate::control::places::Places;
 use crate::daemon::listen::Listener;
-use crate::daemon::{Connect, Daemon, Lock, LockError, Setup, control, service};
+use crate::daemon::{Connect, Daemon, Lock, LockError, Setup, control, not_started, service};
 use crate::desired::{self, Invalid};
 use crate::exit::Exit;
 use crate::model::desired::{Desired, TargetConfig};
 use crate::model::outcome::Interrupt;
+use crate::model::printable;
 use crate::record::host::HostMemory;
 use crate::record::private;
 use crate::report::Trouble;
 
 pub(super) async fn run(common: &Common, args: &DaemonArgs, stop: Stop, printer: &Printer) -> Result<Exit, Failure> {
+    let ended = start(common, args, stop, printer).await;
+    if let Some(trouble) = ended.as_ref().err().and_then(|failure| failure.troubles.first()) {
+        not_started(&printable::line(&trouble.message));
+    }
+    ended
+}
+
+async fn start(common: &Common, args: &DaemonArgs, stop: Stop, printer: &Printer) -> Result<Exit, Failure> {
     let request = session::request(common)?;
     let desired = load(&request).map_err(session::invalid)?;
     session::warn(&desired, printer);

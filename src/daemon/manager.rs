@@ -58,6 +58,12 @@ impl Manager {
     }
 }
 
+/// Says why the daemon does not start. While it waits for its next attempt, `systemctl status` shows this, and no longer
+/// what the last attempt wrote.
+pub fn not_started(why: &str) {
+    tell(&[NotifyState::Status(why)]);
+}
+
 /// Tells whether the watchdog is fed with a turn of the loop.
 fn is_fed(watchdog: Option<Duration>, stuck_for: Option<Duration>) -> bool {
     watchdog.is_some() && stuck_for.is_none()

@@ -36,5 +36,6 @@ pub mod watch;
 
 pub use self::board::Board;
 pub use self::lock::{Lock, LockError};
+pub use self::manager::not_started;
 pub use self::pass::Connect;
 pub use self::run::{Daemon, Setup};

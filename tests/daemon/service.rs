@@ -118,9 +118,12 @@ async fn the_service_manager_is_told() {
     let environment = [("NOTIFY_SOCKET", world.path("notify")), ("WATCHDOG_USEC", "400000".into())];
     let daemon = Running::launch_with(&world, &["--interval", NEVER], &environment);
     daemon.until_said("release 1 is served").await;
-    // Twice the beat of the watchdog, so that it is fed although nothing happens.
-    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
-    let said = heard(&socket);
+    // It is fed although nothing happens.
+    let (mut said, since) = (heard(&socket), std::time::Instant::now());
+    while said.matches("WATCHDOG=1\n").count() < 3 && since.elapsed() < std::time::Duration::from_secs(30) {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        said.push_str(&heard(&socket));
+    }
     for expected in ["READY=1\n", "WATCHDOG=1\n", "STATUS=release 1; 2 targets well\n"] {
         assert!(said.contains(expected), "{expected} in {said}");
     }
@@ -133,6 +136,17 @@ async fn the_service_manager_is_told() {
     assert!(said[reloading..].contains("READY=1\n"), "{said}");
     assert_eq!(daemon.stop().await.0, 0);
     assert!(heard(&socket).contains("STOPPING=1\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_manager_is_told_why_there_is_no_start() {
+    let world = World::new().await;
+    world.entries("  a: { valeu: one }\n");
+    let socket = manager(&world);
+    let ended = world.command(&["daemon"]).env("NOTIFY_SOCKET", world.path("notify")).output().await.expect("runs");
+    assert_eq!(ended.status.code(), Some(78));
+    let said = heard(&socket);
+    assert!(said.contains("STATUS=unknown field `valeu`") && !said.contains("READY"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
