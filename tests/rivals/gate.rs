@@ -25,8 +25,24 @@ pub(crate) struct Gate {
     careless: Mutex<Vec<String>>,
     /// The request before which it stood still, counted from 1; `u64::MAX` before that.
     stood: AtomicU64,
-    /// The first operation of AWS at or after that.
-    next: Mutex<Option<String>>,
+    /// What was asked of Parameter Store since it was told where to stand still, in the order in which it left.
+    asked: Mutex<Vec<Asked>>,
+}
+
+/// One request to Parameter Store.
+#[derive(Debug)]
+struct Asked {
+    number: u64,
+    operation: String,
+    /// Its body, which has the names.
+    body: String,
+}
+
+impl Asked {
+    /// Tells whether it names a parameter.
+    fn names(&self, key: &str) -> bool {
+        self.body.contains(&format!("/{key}\""))
+    }
 }
 
 impl Gate {
@@ -37,7 +53,7 @@ impl Gate {
             stands: watch::Sender::new(false),
             careless: Mutex::default(),
             stood: AtomicU64::new(u64::MAX),
-            next: Mutex::default(),
+            asked: Mutex::default(),
         })
     }
 
@@ -46,7 +62,7 @@ impl Gate {
         self.passed.store(0, Ordering::SeqCst);
         self.at.store(request, Ordering::SeqCst);
         self.stood.store(request, Ordering::SeqCst);
-        *self.next() = None;
+        self.asked().clear();
     }
 
     /// Waits until the process stands at the gate.
@@ -67,18 +83,23 @@ impl Gate {
     }
 
     /// Tells whether the stop came between the look at a parameter and its delete, which nothing can stop then.
-    pub(crate) fn stopped_a_delete(&self) -> bool {
-        self.next().as_ref().is_some_and(|operation| operation.ends_with(".DeleteParameter"))
+    pub(crate) fn stopped_a_delete(&self, key: &str) -> bool {
+        let (asked, stood) = (self.asked(), self.stood.load(Ordering::SeqCst));
+        let about: Vec<&Asked> = asked.iter().filter(|asked| asked.names(key)).collect();
+        about.windows(2).any(|pair| {
+            pair[0].number < stood && pair[1].number >= stood && pair[1].operation.ends_with(".DeleteParameter")
+        })
     }
 
-    fn next(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    fn asked(&self) -> std::sync::MutexGuard<'_, Vec<Asked>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn pass(&self, aws: Option<&str>) {
+    async fn pass(&self, aws: Option<(&str, &[u8])>) {
         let number = self.passed.fetch_add(1, Ordering::SeqCst) + 1;
-        if let Some(operation) = aws.filter(|_| number >= self.stood.load(Ordering::SeqCst)) {
-            self.next().get_or_insert_with(|| operation.to_owned());
+        if let Some((operation, body)) = aws {
+            let body = String::from_utf8_lossy(body).into_owned();
+            self.asked().push(Asked { number, operation: operation.to_owned(), body });
         }
         if number >= self.at.load(Ordering::SeqCst) {
             // What the process sends beside the request that stands here waits as well: it is stopped as a whole.
@@ -129,7 +150,7 @@ impl HttpConnector for Gated {
         let Self { wire, gate } = self.clone();
         HttpConnectorFuture::new(async move {
             let operation = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
-            gate.pass(Some(&operation)).await;
+            gate.pass(Some((&operation, request.body().bytes().unwrap_or_default()))).await;
             wire.call(request).await
         })
     }

@@ -31,7 +31,7 @@ fn accounted(ran: &[Ran], cloud: Cloud, key: &str) -> BTreeSet<String> {
 /// delete is beyond anybody's means; it is the only exception.
 pub(crate) async fn nothing_lost(site: &Site<'_>, console: &Console, ran: &[Ran], told: &str) {
     for wrote in console.wrote() {
-        if wrote.cloud == Cloud::Aws && site.gate.stopped_a_delete() {
+        if wrote.cloud == Cloud::Aws && site.gate.stopped_a_delete(&wrote.key) {
             continue;
         }
         let Wrote { cloud, key, version, text } = &wrote;

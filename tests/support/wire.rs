@@ -67,9 +67,10 @@ pub(crate) struct Wired {
 }
 
 impl Wired {
-    /// Starts the stores. Their clock begins at the present, whatever the options say.
+    /// Starts the stores. Their clock begins at one moment, whatever the options say: dates have whole seconds, so that
+    /// which of two things is told to be earlier depends on where in a second it began.
     pub(crate) async fn start(options: Options) -> Self {
-        let clock = Clock::manual(Timestamp::now());
+        let clock = Clock::manual("2026-03-04T05:06:07Z".parse().expect("a moment"));
         let emulator = Emulator::start(Options { clock: clock.clone(), ..options }).await.expect("the emulator starts");
         let hands = Hands::new(clock);
         let aws = Wire::new(emulator.aws_in_process().expect("no TLS"), hands.clone(), "/repin/");

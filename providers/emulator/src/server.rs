@@ -8,6 +8,7 @@
 //! ```
 
 use std::future::{pending, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 
 use axum::body::{Body, HttpBody, to_bytes};
@@ -22,6 +23,7 @@ use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -115,6 +117,17 @@ async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin, half: Half, seam:
     if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// Does what may wait for the disk; `None` where it panicked.
+///
+/// A runtime of one thread does it there and then: on a thread of its own, which of two requests is answered first would
+/// be left to the machine, and a test that stops the clock plays the same story twice.
+pub(crate) async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        return catch_unwind(AssertUnwindSafe(work)).ok();
+    }
+    tokio::task::spawn_blocking(work).await.ok()
 }
 
 /// One half, spoken to without a connection.

@@ -40,7 +40,7 @@ use crate::counters::{Call, Counters};
 use crate::faults::Oddity;
 use crate::identity::token::Tokens;
 use crate::persist::{Persist, PersistError};
-use crate::server::{Refusal, http_date};
+use crate::server::{self, Refusal, http_date};
 use auth::{Access, Caller};
 use exchange::Exchange;
 use model::{Rules, Store, View};
@@ -278,9 +278,8 @@ async fn serve(State(state): State<Arc<AppConfig>>, request: Request) -> Respons
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
         return finish(sync_less(Reply::empty(StatusCode::PAYLOAD_TOO_LARGE)), true, state.clock.now());
     };
-    // A write waits for the disk.
-    let answered = tokio::task::spawn_blocking(move || state.answer(&parts, &body)).await;
-    answered.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    let answered = server::beside(move || state.answer(&parts, &body)).await;
+    answered.unwrap_or_else(|| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 /// Refuses what a fault wants refused, in the service's own format: some statuses never have a body.

@@ -47,7 +47,7 @@ use crate::counters::{Call, Counters};
 use crate::faults::Oddity;
 use crate::identity::token::Tokens;
 use crate::persist::{Persist, PersistError};
-use crate::server::{Half, MAX_BODY, Operation, Refusal};
+use crate::server::{self, Half, MAX_BODY, Operation, Refusal};
 
 /// How the AWS half behaves.
 #[derive(Debug, Clone)]
@@ -238,9 +238,8 @@ async fn answer(State(aws): State<Arc<Aws>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     // The server collected the body already; this is another look at it.
     let body = to_bytes(body, MAX_BODY).await.unwrap_or_else(|_| Bytes::new());
-    // A write waits for the disk.
-    let answered = tokio::task::spawn_blocking(move || aws.handle(&parts, &body)).await;
-    answered.unwrap_or_else(|_| json11::refuse(&AwsError::internal("the emulator failed")))
+    let answered = server::beside(move || aws.handle(&parts, &body)).await;
+    answered.unwrap_or_else(|| json11::refuse(&AwsError::internal("the emulator failed")))
 }
 
 /// Tells whether a request is of the query protocol: no target, or signed for STS.
