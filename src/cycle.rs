@@ -31,8 +31,6 @@ use crate::saved::{SavedPlan, Stale};
 const ROUNDS: u32 = 4;
 /// How often a pass begins anew because another run was first, and the waits between.
 const ANEW: u32 = 8;
-/// How long a ledger out of scope is waited for.
-const OTHERS_ANSWER: Duration = Duration::from_secs(5);
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
@@ -291,7 +289,7 @@ async fn elsewhere(pass: &Pass<'_>) -> Elsewhere {
         let mut memory = pass.host.memory.target(&id);
         let owner = &pass.desired.name;
         let load = ledger::load(provider.as_ref(), owner, &mut memory.ledger);
-        match tokio::time::timeout(OTHERS_ANSWER, load).await {
+        match tokio::time::timeout(execute::OTHERS_ANSWER, load).await {
             Ok(Ok(loaded)) => {
                 pass.host.memory.remember_target(&id, &memory);
                 Elsewhere::of(&loaded.ledger)
@@ -367,6 +365,8 @@ async fn carry_out(pass: &Pass<'_>, plan: &Plan, observed: &Observed) -> Result<
     let context = execute::Context {
         heir: None,
         providers: pass.providers,
+        others: pass.others,
+        memory: &pass.host.memory,
         owner: &pass.desired.name,
         actor: &pass.host.actor,
         message: pass.message,
@@ -383,11 +383,12 @@ async fn carry_out(pass: &Pass<'_>, plan: &Plan, observed: &Observed) -> Result<
     if plan.is_wish() { urgently(executing).await } else { executing.await }
 }
 
-/// Waits, or ends with the signal that comes meanwhile.
+/// Waits about so long, or ends with the signal that comes meanwhile. Two runs that gave way to each other wait
+/// differently.
 async fn pause(interrupt: &watch::Receiver<Option<Interrupt>>, wait: Duration) -> Result<(), PassError> {
     let mut interrupt = interrupt.clone();
     tokio::select! {
-        () = tokio::time::sleep(wait) => Ok(()),
+        () = tokio::time::sleep(wait.mul_f64(0.75 + fastrand::f64() / 2.0)) => Ok(()),
         Ok(signal) = interrupt.wait_for(Option::is_some) => {
             Err(PassError::Interrupted(signal.unwrap_or(Interrupt::Interrupted)))
         }

@@ -29,12 +29,18 @@ use crate::model::observed::{Observed, TargetState};
 use crate::model::outcome::{Interrupt, Progress, StepOutcome, StepResult, TargetFailure};
 use crate::model::plan::{Plan, Step, TargetPlan};
 use crate::model::release::{FrozenSet, Ledger, Record, Runner, State, WrittenDocument};
+use crate::record::host::HostMemory;
 use crate::record::ledger::{LedgerError, Written};
 
 /// What carrying a plan out depends on.
 pub struct Context<'a> {
     /// The providers, by target.
     pub providers: &'a BTreeMap<TargetName, Arc<dyn Provider>>,
+    /// The providers of the file's other targets, where a run that has no target in common with this one may make a
+    /// release at the same moment.
+    pub others: &'a BTreeMap<TargetName, Arc<dyn Provider>>,
+    /// What this host knows of their ledgers.
+    pub memory: &'a HostMemory,
     /// The owner of everything that is written.
     pub owner: &'a Owner,
     /// Who asked for it: `user@host`.
@@ -88,6 +94,8 @@ pub enum NotExecuted {
     Raced(TargetName),
 }
 
+/// How long a ledger out of scope is waited for.
+pub(crate) const OTHERS_ANSWER: Duration = Duration::from_secs(5);
 /// After this long without a write of ours a claim is read again before the next: another host takes a claim over when
 /// nothing moved under it for 120 s.
 const CLAIM_TRUSTED: Duration = Duration::from_secs(60);

@@ -71,7 +71,8 @@ pub struct KeyVersion {
 
 /// Lists releases, newest first.
 pub fn releases(sources: &[Source<'_>], now: Timestamp) -> Vec<Release> {
-    let mut by_number: BTreeMap<u64, Release> = BTreeMap::new();
+    // Two runs may have made one number while neither could read the ledger of the other.
+    let mut by_number: BTreeMap<(u64, Timestamp, &str), Release> = BTreeMap::new();
     for source in sources {
         let mut then = source.ledger.start();
         for record in &source.ledger.records {
@@ -79,7 +80,8 @@ pub fn releases(sources: &[Source<'_>], now: Timestamp) -> Vec<Release> {
                 then.apply(record);
             }
             let Some(number) = record.header.release else { continue };
-            let release = by_number.entry(number).or_insert_with(|| Release {
+            let named = (number, record.header.at, record.header.nonce.as_str());
+            let release = by_number.entry(named).or_insert_with(|| Release {
                 number,
                 cause: record.header.cause,
                 at: record.header.at,

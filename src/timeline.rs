@@ -33,6 +33,31 @@ struct Made {
     abandoned: bool,
     /// Whether a ledger knows no more what it had.
     folded: bool,
+    /// Another release of the same number: two runs made them while neither could read the ledger of the other.
+    twin: Option<Header>,
+}
+
+impl Made {
+    /// Adds what another ledger says of the same release.
+    fn join(&mut self, other: Self) {
+        self.done = self.done.zip(other.done).map(|(a, b)| a.max(b));
+        self.abandoned |= other.abandoned;
+        self.folded |= other.folded;
+    }
+
+    /// Says that there are two.
+    fn both(&self, twin: &Header) -> NoRelease {
+        let told = |header: &Header| {
+            let targets: Vec<_> = header.targets.values().map(ToString::to_string).collect();
+            format!("a {} by {} at {:.0} on {}", header.cause, header.actor, header.at, targets.join(", "))
+        };
+        let number = self.header.release.unwrap_or_default();
+        NoRelease {
+            message: format!("there are two releases {number}: {}, and {}", told(&self.header), told(twin)),
+            hint: "Neither run could read the ledger of the other. Say which with --target, or name another release."
+                .to_owned(),
+        }
+    }
 }
 
 /// Why there is no such release.
@@ -45,10 +70,10 @@ pub struct NoRelease {
 }
 
 impl Timeline {
-    /// Puts the ledgers of several targets together.
-    pub fn new<'a>(ledgers: impl Iterator<Item = (&'a TargetId, &'a Ledger)>) -> Self {
-        let mut releases: BTreeMap<u64, Made> = BTreeMap::new();
-        for (_, ledger) in ledgers {
+    /// Puts the ledgers of several targets together. Where two releases have one number, those `elsewhere` are not meant.
+    pub fn new<'a>(scope: impl Iterator<Item = &'a Ledger>, elsewhere: impl Iterator<Item = &'a Ledger>) -> Self {
+        let mut timeline = Self::default();
+        for (ledger, meant) in scope.map(|ledger| (ledger, true)).chain(elsewhere.map(|ledger| (ledger, false))) {
             for record in &ledger.records {
                 let Some(number) = record.header.release else { continue };
                 let done = match record.state {
@@ -57,18 +82,23 @@ impl Timeline {
                 };
                 let abandoned = record.state == State::Abandoned;
                 let folded = ledger.is_folded(number);
-                let fresh = || Made { header: record.header.clone(), done, abandoned, folded };
-                releases
-                    .entry(number)
-                    .and_modify(|made| {
-                        made.done = made.done.zip(done).map(|(a, b)| a.max(b));
-                        made.abandoned |= abandoned;
-                        made.folded |= folded;
-                    })
-                    .or_insert_with(fresh);
+                let made = Made { header: record.header.clone(), done, abandoned, folded, twin: None };
+                timeline.add(number, made, meant);
             }
         }
-        Self { releases }
+        timeline
+    }
+
+    fn add(&mut self, number: u64, made: Made, meant: bool) {
+        match self.releases.get_mut(&number) {
+            None => drop(self.releases.insert(number, made)),
+            Some(known) if known.header.nonce == made.header.nonce => known.join(made),
+            // What nobody was served is no other release.
+            Some(_) if made.abandoned => {}
+            Some(known) if known.abandoned => *known = made,
+            Some(known) if meant => known.twin = Some(made.header),
+            Some(_) => {}
+        }
     }
 
     fn newest(&self) -> Option<u64> {
@@ -95,6 +125,11 @@ impl Timeline {
             Back::Steps(steps) => self.by_steps(*steps, keys),
             Back::At(time) => self.by_time(*time),
         }?;
+        if let Some(made) = self.releases.get(&release)
+            && let Some(twin) = &made.twin
+        {
+            return Err(made.both(twin));
+        }
         if self.releases.get(&release).is_some_and(|made| made.folded) {
             let kept = self.served().find(|(_, made)| !made.folded).map_or(newest, |(number, _)| *number);
             return Err(NoRelease {
@@ -173,4 +208,65 @@ impl Timeline {
 /// Returns the first release of a target.
 pub fn first_release(ledger: &Ledger) -> Option<u64> {
     ledger.records.iter().filter(|record| record.state != State::Abandoned).find_map(|record| record.header.release)
+}
+
+#[cfg(test)]
+mod tests {
+    use repin_provider::Owner;
+
+    use super::*;
+    use crate::model::release::{Record, Runner};
+
+    fn ledger(records: &[(u64, &str, State)]) -> Ledger {
+        let record = |(seq, (release, nonce, state)): (usize, &(u64, &str, State))| Record {
+            seq: seq as u64 + 1,
+            owner: Owner::parse("a").expect("valid"),
+            header: Header {
+                nonce: (*nonce).to_owned(),
+                release: Some(*release),
+                cause: Cause::Reconcile,
+                at: Timestamp::UNIX_EPOCH,
+                actor: (*nonce).to_owned(),
+                message: None,
+                file: None,
+                restores: None,
+                keys: None,
+                heir: None,
+                targets: BTreeMap::new(),
+            },
+            state: *state,
+            runner: Runner { host: "h".into(), boot: String::new(), pid_namespace: String::new(), pid: 1, started: 1 },
+            rows: Vec::new(),
+            holds: BTreeMap::new(),
+            copies: Vec::new(),
+            serve: None,
+            set: None,
+            ended: None,
+        };
+        Ledger::new(records.iter().enumerate().map(record).collect(), None)
+    }
+
+    fn timeline(scope: &[&Ledger], elsewhere: &[&Ledger]) -> Timeline {
+        Timeline::new(scope.iter().copied(), elsewhere.iter().copied())
+    }
+
+    #[test]
+    fn two_releases_of_one_number_are_told_apart_by_the_scope() {
+        let ours = ledger(&[(1, "both", State::Done), (2, "ours", State::Done)]);
+        let theirs = ledger(&[(1, "both", State::Done), (2, "theirs", State::Done)]);
+        let refusal = timeline(&[&ours, &theirs], &[]).resolve(&Back::Release(2), None).expect_err("which?");
+        assert!(refusal.message.contains("by ours") && refusal.message.contains("by theirs"), "{}", refusal.message);
+        assert_eq!(timeline(&[&ours, &theirs], &[]).resolve(&Back::Release(1), None), Ok(1));
+        assert_eq!(timeline(&[&ours], &[&theirs]).resolve(&Back::Release(2), None), Ok(2));
+    }
+
+    #[test]
+    fn a_number_that_another_run_gave_up_is_no_second_release() {
+        let served = ledger(&[(1, "served", State::Done)]);
+        let abandoned = ledger(&[(1, "abandoned", State::Abandoned)]);
+        for scope in [[&served, &abandoned], [&abandoned, &served]] {
+            assert_eq!(timeline(&scope, &[]).resolve(&Back::Release(1), None), Ok(1));
+        }
+        assert!(timeline(&[&abandoned], &[]).resolve(&Back::Release(1), None).is_err());
+    }
 }

@@ -11,7 +11,7 @@ use super::print::Printer;
 use super::session::{self, Session};
 use crate::exit::Exit;
 use crate::history::{self, Release, Source};
-use crate::model::release::{Ledger, TargetId};
+use crate::model::release::{Ledger, State, TargetId};
 use crate::observe::patience;
 use crate::record::ledger::{self, LedgerError};
 use crate::report::{Trouble, json, text};
@@ -81,8 +81,18 @@ impl Ledgers {
     /// Returns one release.
     pub(super) fn find(&self, number: u64) -> Result<Release, Failure> {
         let mut releases = history::releases(&self.sources(), self.now());
-        if let Some(n) = releases.iter().position(|release| release.number == number) {
-            return Ok(releases.swap_remove(n));
+        // What nobody was served is not meant where another release has its number.
+        let served = |release: &Release| release.targets.values().any(|of| of.state != State::Abandoned);
+        let named: Vec<_> = (0..releases.len()).filter(|n| releases[*n].number == number).collect();
+        let live: Vec<_> = named.iter().copied().filter(|n| served(&releases[*n])).collect();
+        if let [one, other, ..] = live[..] {
+            let told = |n: usize| format!("a {} by {}", releases[n].cause, releases[n].actor);
+            let message = format!("there are two releases {number}: {}, and {}", told(one), told(other));
+            let trouble = Trouble::new("not-found", message).with_hint("Say which with --target.");
+            return Err(Failure::new(Exit::Failed, trouble));
+        }
+        if let Some(n) = live.first().or(named.first()) {
+            return Ok(releases.swap_remove(*n));
         }
         let known = match (releases.last(), releases.first()) {
             (Some(oldest), Some(newest)) => format!("The ledger has {} to {}.", oldest.number, newest.number),

@@ -171,7 +171,7 @@ async fn look(pass: &WishPass<'_>) -> Result<Look, WishError> {
     let reach = |providers| observe::reach(pass.owner, providers, &pass.host.memory, pass.host.is_gone.as_ref());
     let others = async {
         // Leaving a target out may be why the scope is what it is: it is not waited for.
-        tokio::time::timeout(super::OTHERS_ANSWER, reach(pass.others)).await.map(|reached| reached.seeing.observed)
+        tokio::time::timeout(execute::OTHERS_ANSWER, reach(pass.others)).await.map(|reached| reached.seeing.observed)
     };
     let (mut reached, others) = tokio::join!(reach(pass.providers), others);
     let others = others.unwrap_or_default();
@@ -496,8 +496,8 @@ async fn goal(
 ) -> Result<Goal, WishError> {
     match ask {
         Ask::Rollback { to, keys } => {
-            let reached = observed.targets.values().map(|state| (&state.id, &state.ledger));
-            let timeline = Timeline::new(reached.chain(elsewhere));
+            let reached = observed.targets.values().map(|state| &state.ledger);
+            let timeline = Timeline::new(reached, elsewhere.values());
             let release =
                 timeline.resolve(to, keys.as_deref()).map_err(|refusal| not_found(refusal.message, refusal.hint))?;
             refuse_targets(pass, observed, &timeline, release, unreached)?;
@@ -643,6 +643,8 @@ async fn execute(
 ) -> Result<Executed, NotExecuted> {
     let context = execute::Context {
         providers: pass.providers,
+        others: pass.others,
+        memory: &pass.host.memory,
         owner: pass.owner,
         actor: &pass.host.actor,
         message: pass.message,

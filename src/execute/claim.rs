@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::join_all;
 use jiff::SignedDuration;
 use repin_provider::TargetName;
 
 use super::prepare::Unprepared;
 use super::{
-    CLAIM_TRUSTED, Context, Executed, Finished, NotExecuted, Work, ended, failure, into_error, nothing_done, outcome,
+    CLAIM_TRUSTED, Context, Executed, Finished, NotExecuted, OTHERS_ANSWER, Work, ended, failure, into_error,
+    nothing_done, outcome,
 };
 use crate::model::outcome::{StepOutcome, StepResult, TargetFailure};
 use crate::model::plan::{Plan, Step, StepAction, TargetPlan};
@@ -76,13 +78,43 @@ pub(super) async fn claim(
             match failed.tolerated(plan) {
                 Ok(failure) => unclaimed.push(failure),
                 Err(failed) => {
-                    take_back(&works[..n]).await;
+                    let number = if matches!(failed, ClaimFailed::Raced(_)) { Number::GivenUp } else { Number::Burnt };
+                    take_back(&works[..n], number).await;
                     return Err(failed);
                 }
             }
         }
     }
+    if let Some(target) = taken_elsewhere(context, plan, works).await {
+        take_back(works, Number::GivenUp).await;
+        return Err(ClaimFailed::Raced(target));
+    }
     Ok(unclaimed)
+}
+
+/// Names a target out of scope whose ledger has another release of the number that was just claimed.
+///
+/// Where two runs have no ledger in common, none is first in it. Each claims and then looks: at least one of them finds
+/// the other, and whoever finds the other gives way. A ledger that cannot be read keeps nobody: it may be why the scope
+/// is what it is.
+async fn taken_elsewhere(context: &Context<'_>, plan: &Plan, works: &[Work<'_>]) -> Option<TargetName> {
+    let number = plan.release.as_ref().filter(|release| release.header.is_none())?.number;
+    let of_ours = |record: &Record| record.header.release == Some(number) && record.header.nonce == context.nonce;
+    if !works.iter().filter_map(|work| work.claimed.as_ref()).any(|(record, _)| of_ours(record)) {
+        return None;
+    }
+    let looks = context.others.iter().map(|(name, provider)| async move {
+        let mut known = context.memory.target(&TargetId::of(provider.place())).ledger;
+        let load = ledger::load(provider.as_ref(), context.owner, &mut known);
+        let ledger = tokio::time::timeout(OTHERS_ANSWER, load).await.ok()?.ok()?.ledger;
+        let is_other = |record: &Record| {
+            record.header.release == Some(number)
+                && record.header.nonce != context.nonce
+                && record.state != State::Abandoned
+        };
+        ledger.records.iter().any(is_other).then(|| name.clone())
+    });
+    join_all(looks).await.into_iter().flatten().next()
 }
 
 fn releases(plan: &Plan, target: &TargetPlan) -> bool {
@@ -204,12 +236,24 @@ fn intent(step: &Step) -> Row {
     }
 }
 
+/// What becomes of the number of a claim that is taken back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Number {
+    /// It is told as abandoned.
+    Burnt,
+    /// It is whose who was first.
+    GivenUp,
+}
+
 /// Takes claims back after another failed: best effort, since a claim that stays is abandoned by the next pass.
-async fn take_back(works: &[Work<'_>]) {
+async fn take_back(works: &[Work<'_>], number: Number) {
     for work in works {
         let Some((record, document)) = &work.claimed else { continue };
         let state = if work.plan.resume.is_some() { State::Partial } else { State::Abandoned };
-        let record = Record { state, ..record.clone() };
+        let mut record = Record { state, ..record.clone() };
+        if number == Number::GivenUp && state == State::Abandoned {
+            record.header.release = None;
+        }
         if let Err(error) = ledger::replace(work.provider, &record, &work.ledger, document).await {
             tracing::warn!(target_name = %work.name, %error, "a claim could not be taken back; the next pass does it");
         }
@@ -218,7 +262,7 @@ async fn take_back(works: &[Work<'_>]) {
 
 /// Takes every claim back: nothing of it was served.
 pub(super) async fn abandon(works: &mut [Work<'_>]) {
-    take_back(works).await;
+    take_back(works, Number::Burnt).await;
     works.iter_mut().for_each(|work| work.claimed = None);
 }
 

@@ -27,6 +27,9 @@ pub(crate) struct Book {
     pub(crate) dropped: BTreeSet<String>,
     /// Whether anything went back: by an operator, or since a pass put back what it had served.
     pub(crate) went_back: bool,
+    /// Whether a release was made while not every ledger could be read, by an operator or of some targets alone: its
+    /// number may be that of another.
+    pub(crate) apart: bool,
     /// What readers meet for as long as the file asks for the same: what was rolled back.
     held: BTreeMap<Spot, Option<String>>,
     /// What each host's state was before it ran.
@@ -155,6 +158,8 @@ impl Book {
     /// Takes note of what a command did.
     pub(crate) fn after(&mut self, stage: &Stage, report: &Report, alone: bool, views: &[View]) {
         let done = report.exit == Some(Exit::Done) && report.outcome.is_some();
+        let planned = report.outcome.as_ref().and_then(|outcome| outcome.plan.release.as_ref());
+        self.apart |= planned.is_some_and(|release| !release.unreached.is_empty());
         match &report.command {
             Command::Release { glob, .. } | Command::Steps { glob, .. } => {
                 let changed = report.exit.is_none() || report.outcome.is_some();

@@ -7,6 +7,7 @@ use repin::exit::Exit;
 use repin::model::observed::FileStanding;
 use repin::model::plan::BlockKind;
 use repin::model::release::{Header, Ledger, State};
+use repin::timeline::{Back, Timeline};
 use repin_provider::Value;
 
 use crate::book::{Book, Spot};
@@ -61,7 +62,7 @@ pub(crate) async fn settle(player: &mut Player) -> Checked {
     }
     player.tally.stuck += u64::from(stuck);
     let ledgers = player.stage.ledgers().await;
-    check_numbers(&ledgers)?;
+    check_numbers(&ledgers, player.book.apart)?;
     player.book.check_bystanders(&player.stage).await?;
     player.book.check_kept(&player.stage).await?;
     if stuck {
@@ -126,12 +127,18 @@ async fn judge(player: &mut Player, report: &Report) -> Result<Round, Wrong> {
     wrong("it came to no end though nothing is in its way")
 }
 
-/// One release is the same everywhere, and no number is of two.
-fn check_numbers(ledgers: &[Ledger]) -> Checked {
+/// One release is the same everywhere, and no number is of two; where it could not but be, who names it is asked which.
+fn check_numbers(ledgers: &[Ledger], apart: bool) -> Checked {
+    let timeline = Timeline::new(ledgers.iter(), std::iter::empty());
     let mut known: BTreeMap<u64, Header> = BTreeMap::new();
     for record in ledgers.iter().flat_map(|ledger| &ledger.records) {
         let Some(number) = record.header.release.filter(|_| record.state != State::Abandoned) else { continue };
         let header = known.entry(number).or_insert_with(|| record.header.clone());
+        if apart && *header != record.header {
+            let meant = timeline.resolve(&Back::Release(number), None);
+            ensure!(meant.is_err(), "release {number} is two things, and nobody is asked which");
+            continue;
+        }
         ensure!(*header == record.header, "release {number} is two things: {header:?} and {:?}", record.header);
     }
     Ok(())

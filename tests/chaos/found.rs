@@ -184,6 +184,17 @@ fn what_is_let_go_of_stays_staged_under_a_hold() {
     tell(&Story { settings: settings(&[Form::Snapshot], &[Kind::Text, Kind::Text]), turns });
 }
 
+/// Two hosts that release to different targets at the same moment have no ledger in common, and make two releases.
+#[test]
+fn releases_to_different_targets_at_the_same_moment_are_two() {
+    let only = |target| Command::Reconcile { older: false, atomic: false, only: Some(target) };
+    for (first, other) in (0..8).flat_map(|seed| [(seed, Form::Snapshot), (seed, Form::Label)]) {
+        let settings = Settings { hosts: 2, ..settings(&[Form::Latest, other], &[Kind::Text]) };
+        let both = Turn::plain(Act::Both { commands: [only(0), only(1)] }, first);
+        tell(&Story { settings, turns: vec![both] });
+    }
+}
+
 /// A parameter that somebody makes anew while its first version is being labelled has the number that the pin has, and
 /// what it holds is put over.
 #[test]

@@ -208,6 +208,10 @@ impl Player {
             self.stage.emulator.faults().set(storm::rule(turn.seed, (turn.storm, kinds), calm, met));
         }
         self.book.remember_state(&self.stage);
+        // Whoever looks whether another made the same number meanwhile may be answered what was before.
+        let blind = turn.storm > 0 || self.stage.settings.lag > 0;
+        let scoped = |command: &Command| matches!(command, Command::Reconcile { only: Some(_), .. });
+        self.book.apart |= blind && commands.iter().any(|(_, command)| scoped(command));
         let quiet = Fortune { death: None, rival: None, seed: turn.seed ^ 1 };
         let reports = match commands {
             [(first, one), (second, other)] => {
