@@ -194,3 +194,17 @@ fn what_is_made_anew_while_it_is_labelled_is_put_over() {
         tell(&Story { settings: settings(&[Form::Label], &[Kind::Text, Kind::Text]), turns });
     }
 }
+
+/// A release that was not served in full before the file changed is made up for by the next one, and going back from that
+/// takes away what it made up for.
+#[test]
+fn what_a_later_release_made_up_for_is_taken_back() {
+    let back = Turn::plain(Act::Run { host: 0, command: Command::Steps { steps: 1, glob: None } }, 1);
+    for seed in 0..12 {
+        let faults = vec![FaultKind::AccessDenied];
+        let settings = Settings { faults, ..settings(&[Form::Latest], &[Kind::Text; 4]) };
+        let denied = Turn { storm: 250, seed, ..reconcile() };
+        let turns = vec![denied, edit(0, Some(1)), reconcile(), back.clone()];
+        tell(&Story { settings, turns });
+    }
+}
