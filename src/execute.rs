@@ -85,7 +85,12 @@ pub struct Executed {
 #[derive(Debug)]
 pub enum NotExecuted {
     /// Another run was first: observe and plan again.
-    Raced(TargetName),
+    Raced {
+        /// Where.
+        target: TargetName,
+        /// The ledgers in which an order had been said before, which stays.
+        said: BTreeSet<TargetName>,
+    },
 }
 
 /// After this long without a write of ours a claim is read again before the next: another host takes a claim over when

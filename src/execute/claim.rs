@@ -19,14 +19,14 @@ const MESSAGE: usize = 400;
 
 /// Why not every claim could be made.
 pub(super) enum ClaimFailed {
-    Raced(TargetName),
+    Raced { target: TargetName, said: BTreeSet<TargetName> },
     Failed(Box<TargetFailure>),
 }
 
 impl ClaimFailed {
     fn of(work: &Work<'_>, doing: &'static str, error: LedgerError) -> Self {
         match error {
-            LedgerError::Raced(_) => Self::Raced(work.name.clone()),
+            LedgerError::Raced(_) => Self::Raced { target: work.name.clone(), said: BTreeSet::new() },
             error => Self::Failed(Box::new(failure(work.name, doing, into_error(error)))),
         }
     }
@@ -39,10 +39,18 @@ impl ClaimFailed {
         }
     }
 
+    /// Adds where it was said before, which is not taken back.
+    fn after(self, works: &[Work<'_>], unclaimed: &[TargetFailure]) -> Self {
+        let Self::Raced { target, .. } = self else { return self };
+        let is_lost = |work: &Work<'_>| unclaimed.iter().any(|failure| failure.target == *work.name);
+        let said = works.iter().filter(|work| work.plan.records() && work.claimed.is_none() && !is_lost(work));
+        Self::Raced { target, said: said.map(|work| work.name.clone()).collect() }
+    }
+
     /// Nothing was served: says so.
     pub(super) fn into_executed(self, plan: &Plan) -> Result<Executed, NotExecuted> {
         match self {
-            Self::Raced(target) => Err(NotExecuted::Raced(target)),
+            Self::Raced { target, said } => Err(NotExecuted::Raced { target, said }),
             Self::Failed(failure) => Ok(nothing_done(plan, vec![*failure], None)),
         }
     }
@@ -77,7 +85,7 @@ pub(super) async fn claim(
                 Ok(failure) => unclaimed.push(failure),
                 Err(failed) => {
                     take_back(&works[..n]).await;
-                    return Err(failed);
+                    return Err(failed.after(&works[..n], &unclaimed));
                 }
             }
         }

@@ -219,3 +219,14 @@ fn what_was_just_recorded_is_not_taken_for_open() {
     let denied = Turn { storm: 9, ..run(Command::Steps { steps: 1, glob: None }) };
     tell(&Story { settings, turns: vec![reconcile(), edit(4, Some(3)), run(Command::plain()), denied] });
 }
+
+/// A hold that is in one ledger is told to be, although another run turns out to be at work in the other.
+#[test]
+fn a_hold_beside_a_run_at_work_is_told() {
+    let faults = vec![FaultKind::EndsEarly, FaultKind::ClockBehind];
+    let settings = Settings { hosts: 2, faults, ..settings(&[Form::Label, Form::KeyValues], &[Kind::Text]) };
+    let begun = Turn { storm: 12, seed: 11_404_196_734_919_438_502, ..reconcile() };
+    let hold = Act::Run { host: 1, command: Command::Hold { glob: "k0*" } };
+    let hold = Turn { storm: 79, ..Turn::plain(hold, 9_970_312_217_299_965_382) };
+    tell(&Story { settings, turns: vec![begun, hold] });
+}
