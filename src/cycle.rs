@@ -253,7 +253,7 @@ async fn go_round(
                     let outcome = outcome(pass, plan, executed, before);
                     return Ok(Outcome { release: outcome.release.or(release), recorded, ..outcome });
                 }
-                Err(NotExecuted::Raced(target)) => Some(target),
+                Err(NotExecuted::Raced { target, .. }) => Some(target),
             },
         };
         if let (Some(target), true) = (raced, attempt >= ANEW) {

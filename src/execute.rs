@@ -91,7 +91,12 @@ pub struct Executed {
 #[derive(Debug)]
 pub enum NotExecuted {
     /// Another run was first: observe and plan again.
-    Raced(TargetName),
+    Raced {
+        /// Where.
+        target: TargetName,
+        /// The ledgers in which an order had been said before, which stays.
+        said: BTreeSet<TargetName>,
+    },
 }
 
 /// How long a ledger out of scope is waited for.

@@ -42,7 +42,11 @@ impl Broken {
             PassError::Raced(target) => {
                 Self::one(&target, Error::new(ErrorKind::Conflict, "plan", "other runs were first each time"))
             }
-            PassError::Interrupted(interrupt) => Self { failures: Vec::new(), interrupted: Some(interrupt) },
+            // What was done may be whole: it is not what was asked for.
+            PassError::Interrupted(interrupt) => {
+                let interrupted = told(ErrorKind::Unreachable, "it was interrupted before it went on".to_owned());
+                Self { interrupted: Some(interrupt), ..interrupted }
+            }
         }
     }
 
@@ -80,4 +84,19 @@ fn of_block(block: Block, any: &TargetName) -> TargetFailure {
     };
     let target = block.target.unwrap_or_else(|| any.clone());
     TargetFailure { target, doing: "go on with what is left to do", error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was done before the signal may be whole, and is not what was asked for.
+    #[test]
+    fn an_interrupted_pass_is_not_done() {
+        let mut executed = Executed::default();
+        let any = TargetName::parse("azure").expect("valid");
+        Broken::of(PassError::Interrupted(Interrupt::Terminated), &any).end(&mut executed);
+        assert_eq!(executed.interrupted, Some(Interrupt::Terminated));
+        assert_eq!(executed.failures.len(), 1, "without a failure, done steps would exit 0");
+    }
 }

@@ -290,27 +290,65 @@ pub async fn carry_out(pass: &WishPass<'_>, ask: &Ask) -> Result<Outcome, WishEr
 
 async fn carry_out_now(pass: &WishPass<'_>, ask: &Ask) -> Result<Outcome, WishError> {
     let before = requests(pass.providers);
-    let mut earlier = None;
+    let mut earlier = Earlier::default();
     let error = match attempt(pass, ask, &before, &mut earlier).await {
         Ok(outcome) => return Ok(outcome),
         Err(error) => error,
     };
-    let (Some(Finished { plan, mut executed, recorded }), Some(any)) = (earlier, pass.providers.keys().next()) else {
+    let raced = earlier.said.as_ref().map(|said| said.raced.clone());
+    let (Some(Finished { plan, mut executed, recorded }), Some(any)) = (earlier.done(), pass.providers.keys().next())
+    else {
         return Err(error);
     };
     // An error would say that nothing was done.
-    let broken = match error {
-        WishError::Pass(error) => Broken::of(error, any),
-        WishError::Refused { kind, message, hint } => {
+    broken(error, raced.as_ref(), any).end(&mut executed);
+    Ok(Outcome { recorded, ..outcome(pass, plan, executed, &before) })
+}
+
+/// Says why what was begun did not go on.
+fn broken(error: WishError, raced: Option<&TargetName>, any: &TargetName) -> Broken {
+    match (error, raced) {
+        (WishError::Pass(PassError::Raced(_)), Some(raced)) => raced_again(raced),
+        (WishError::Pass(PassError::Blocked(plan)), Some(raced)) if blocked(&plan) == Some(BlockKind::Running) => {
+            raced_again(raced)
+        }
+        (WishError::Pass(error), _) => Broken::of(error, any),
+        (WishError::Refused { kind, message, hint }, _) => {
             let kind = match kind {
                 Refusal::NotFound => ErrorKind::NotFound,
                 Refusal::Foreign => ErrorKind::Conflict,
             };
             Broken::one(any, Error::new(kind, "plan", message).with_hint(hint))
         }
-    };
-    broken.end(&mut executed);
-    Ok(Outcome { recorded, ..outcome(pass, plan, executed, &before) })
+    }
+}
+
+/// An order was said, but not where other runs were.
+fn raced_again(raced: &TargetName) -> Broken {
+    let message = "other runs were first each time, or what the store shows of the ledger is old or cut off";
+    let error = Error::new(ErrorKind::Unreachable, "claim", message).with_hint("Run it again for this target.");
+    Broken::one(raced, error)
+}
+
+/// What was done before what is asked for could be done as a whole.
+#[derive(Default)]
+struct Earlier {
+    finished: Option<Finished>,
+    said: Option<Said>,
+}
+
+impl Earlier {
+    /// Returns it together, if it is anything.
+    fn done(self) -> Option<Finished> {
+        let said = self.said.filter(|said| said.is_over || !said.done.is_empty());
+        match (self.finished, said.map(Said::told)) {
+            (Some(Finished { executed, mut recorded, .. }), Some(mut said)) => {
+                recorded.append(&mut said.recorded);
+                Some(Finished { executed: said.executed.after(Some(executed)), recorded, ..said })
+            }
+            (finished, said) => said.or(finished),
+        }
+    }
 }
 
 /// What was left of an earlier wish, carried out.
@@ -325,26 +363,29 @@ async fn attempt(
     pass: &WishPass<'_>,
     ask: &Ask,
     before: &BTreeMap<TargetName, RequestCounts>,
-    earlier: &mut Option<Finished>,
+    earlier: &mut Earlier,
 ) -> Result<Outcome, WishError> {
     let mut wait = FIRST_WAIT;
-    let mut said: Option<Said> = None;
     for attempt in 1.. {
         let look = look(pass).await?;
         if attempt == 1 && look.unfinished && !ask.supersedes() {
             // What somebody wished before comes before it. What cannot be finished stays for a pass to tell.
-            *earlier = finish(pass).await;
-            if earlier.is_some() {
+            earlier.finished = finish(pass).await;
+            if earlier.finished.is_some() {
                 continue;
             }
         }
-        let WishPlan { plan, observed, unreached, mut memories } = match (plan(pass, ask, look).await, &said) {
-            (Ok(plan), _) => plan,
-            // What was said meanwhile is not there to be said again.
-            (Err(WishError::Refused { .. }), Some(said)) => return Ok(said.elsewhere().told(pass, before)),
-            (Err(error), _) => return Err(error),
-        };
-        if let Some(said) = &mut said {
+        let WishPlan { plan, observed, unreached, mut memories } =
+            match (plan(pass, ask, look).await, &mut earlier.said) {
+                (Ok(plan), _) => plan,
+                (Err(WishError::Refused { .. }), Some(said)) => {
+                    // What was said meanwhile is not there to be said again.
+                    said.is_said_elsewhere();
+                    return Err(PassError::Raced(said.raced.clone()).into());
+                }
+                (Err(error), _) => return Err(error),
+            };
+        if let Some(said) = &mut earlier.said {
             said.note(&plan);
         }
         let raced = match blocked(&plan) {
@@ -358,24 +399,24 @@ async fn attempt(
                     if let Ask::Order { order, purge: true } = ask {
                         executed.failures.extend(purge(pass, order, &observed).await);
                     }
-                    if let Some(mut finished) = earlier.take() {
+                    if let Some(mut finished) = earlier.finished.take() {
                         recorded.append(&mut finished.recorded);
                         executed = executed.after(Some(finished.executed));
                     }
                     executed.failures.extend(unreached);
                     return Ok(Outcome { recorded, ..outcome(pass, plan, executed, before) });
                 }
-                Err(NotExecuted::Raced(target)) => Some(target),
+                Err(NotExecuted::Raced { target, said }) => Some((target, said)),
             },
         };
-        if let (Some(target), true) = (&raced, attempt >= ANEW) {
-            return match said.filter(|said| !said.done.is_empty()) {
-                Some(said) => Ok(said.told(pass, before)),
-                None => Err(PassError::Raced(target.clone()).into()),
-            };
-        }
-        if let (Some(raced), Ask::Order { .. }, true) = (raced, ask, said.is_none()) {
-            said = Some(Said { plan, raced, done: BTreeSet::new() });
+        if let Some((target, mut done)) = raced {
+            if let Ask::Order { .. } = ask {
+                let said = Said { plan, raced: target.clone(), done: BTreeSet::new(), is_over: false };
+                earlier.said.get_or_insert(said).done.append(&mut done);
+            }
+            if attempt >= ANEW {
+                return Err(PassError::Raced(target).into());
+            }
         }
         pause(&pass.interrupt, wait).await?;
         wait = (wait * 2).min(LONGEST_WAIT);
@@ -385,7 +426,6 @@ async fn attempt(
 
 /// An order that was said in some ledgers when another run was first in one. It is said there again; should that never
 /// come to pass, it was said in some all the same.
-#[derive(Clone)]
 struct Said {
     /// What there was to say.
     plan: Plan,
@@ -393,6 +433,8 @@ struct Said {
     raced: TargetName,
     /// Where it was said.
     done: BTreeSet<TargetName>,
+    /// Whether nothing is left to say as far as anybody sees.
+    is_over: bool,
 }
 
 impl Said {
@@ -400,26 +442,24 @@ impl Said {
     fn note(&mut self, later: &Plan) {
         let says = |plan: &Plan, name: &TargetName| plan.targets.get(name).is_some_and(TargetPlan::records);
         let names = self.plan.targets.keys().filter(|name| says(&self.plan, name) && later.targets.contains_key(*name));
-        self.done = names.filter(|name| !says(later, name)).cloned().collect();
+        self.done.extend(names.filter(|name| !says(later, name)).cloned());
     }
 
-    /// Returns it where nothing is left to say as far as anybody sees: it was said but where another run was first.
-    fn elsewhere(&self) -> Self {
+    /// Takes note that nothing is left to say as far as anybody sees: it was said but where another run was first.
+    fn is_said_elsewhere(&mut self) {
         let says = self.plan.targets.iter().filter(|(name, target)| target.records() && **name != self.raced);
-        Self { done: says.map(|(name, _)| name.clone()).collect(), ..self.clone() }
+        self.done = says.map(|(name, _)| name.clone()).collect();
+        self.is_over = true;
     }
 
     /// Tells of it as far as it came.
-    fn told(self, pass: &WishPass<'_>, before: &BTreeMap<TargetName, RequestCounts>) -> Outcome {
-        let Self { plan, raced, done } = self;
+    fn told(self) -> Finished {
+        let Self { plan, done, .. } = self;
         let mut executed = execute::untried(&plan);
         for step in &mut executed.steps {
             step.result = if done.contains(&step.target) { StepResult::Unchanged } else { StepResult::Pending };
         }
-        let message = "other runs were first each time, or what the store shows of the ledger is old or cut off";
-        let error = Error::new(ErrorKind::Unreachable, "claim", message).with_hint("Run it again for this target.");
-        Broken::one(&raced, error).end(&mut executed);
-        Outcome { recorded: done, ..outcome(pass, plan, executed, before) }
+        Finished { plan, executed, recorded: done }
     }
 }
 

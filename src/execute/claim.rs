@@ -21,14 +21,14 @@ const MESSAGE: usize = 400;
 
 /// Why not every claim could be made.
 pub(super) enum ClaimFailed {
-    Raced(TargetName),
+    Raced { target: TargetName, said: BTreeSet<TargetName> },
     Failed(Box<TargetFailure>),
 }
 
 impl ClaimFailed {
     fn of(work: &Work<'_>, doing: &'static str, error: LedgerError) -> Self {
         match error {
-            LedgerError::Raced(_) => Self::Raced(work.name.clone()),
+            LedgerError::Raced(_) => Self::Raced { target: work.name.clone(), said: BTreeSet::new() },
             error => Self::Failed(Box::new(failure(work.name, doing, into_error(error)))),
         }
     }
@@ -41,10 +41,18 @@ impl ClaimFailed {
         }
     }
 
+    /// Adds where it was said before, which is not taken back.
+    fn after(self, works: &[Work<'_>], unclaimed: &[TargetFailure]) -> Self {
+        let Self::Raced { target, .. } = self else { return self };
+        let is_lost = |work: &Work<'_>| unclaimed.iter().any(|failure| failure.target == *work.name);
+        let said = works.iter().filter(|work| work.plan.records() && work.claimed.is_none() && !is_lost(work));
+        Self::Raced { target, said: said.map(|work| work.name.clone()).collect() }
+    }
+
     /// Nothing was served: says so.
     pub(super) fn into_executed(self, plan: &Plan) -> Result<Executed, NotExecuted> {
         match self {
-            Self::Raced(target) => Err(NotExecuted::Raced(target)),
+            Self::Raced { target, said } => Err(NotExecuted::Raced { target, said }),
             Self::Failed(failure) => Ok(nothing_done(plan, vec![*failure], None)),
         }
     }
@@ -78,16 +86,16 @@ pub(super) async fn claim(
             match failed.tolerated(plan) {
                 Ok(failure) => unclaimed.push(failure),
                 Err(failed) => {
-                    let number = if matches!(failed, ClaimFailed::Raced(_)) { Number::GivenUp } else { Number::Burnt };
+                    let number = if matches!(failed, ClaimFailed::Raced { .. }) { Number::GivenUp } else { Number::Burnt };
                     take_back(&works[..n], number).await;
-                    return Err(failed);
+                    return Err(failed.after(&works[..n], &unclaimed));
                 }
             }
         }
     }
     if let Some(target) = taken_elsewhere(context, plan, works).await {
         take_back(works, Number::GivenUp).await;
-        return Err(ClaimFailed::Raced(target));
+        return Err(ClaimFailed::Raced { target, said: BTreeSet::new() }.after(works, &unclaimed));
     }
     Ok(unclaimed)
 }

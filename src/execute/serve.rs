@@ -4,7 +4,7 @@ use futures::StreamExt as _;
 use repin_provider::{Action, Error, ErrorKind, Observe, Outcome, Put, Serving, Write};
 use tokio::time::Instant;
 
-use super::write::{NotApplied, Patience, attempt, may_pass, out_of_time, unsure};
+use super::write::{NotApplied, Patience, attempt, may_pass, out_of_time, settle};
 use super::{Context, Work, outcome};
 use crate::model::outcome::{StepOutcome, StepResult};
 use crate::model::plan::{SetPlan, Step, StepAction};
@@ -150,16 +150,15 @@ async fn refer(context: &Context<'_>, work: &Work<'_>, name: &str, deadline: Ins
             }
             Err(error) => error,
         };
-        if error.outcome == Outcome::Unknown && lost < REPEATS {
-            lost += 1;
-            tokio::time::sleep(work.provider.capabilities().settle).await;
-            match work.provider.observe(Observe::default()).await {
-                Ok(seen) => match seen.reference {
-                    Some(reference) if reference.set.as_deref() == Some(name) => return Ok(set(reference.version)),
-                    reference if reference.as_ref().map(|r| &r.version) == from.as_ref() => {}
-                    _ => return Err(NotApplied::Never(error)),
-                },
-                Err(error) => patience.wait(context, work, error).await.map_err(unsure)?,
+        if error.outcome == Outcome::Unknown {
+            let look = async || Ok(work.provider.observe(Observe::default()).await?.reference);
+            match settle(context, work, &mut patience, look).await? {
+                Some(reference) if reference.set.as_deref() == Some(name) => return Ok(set(reference.version)),
+                reference if reference.as_ref().map(|r| &r.version) != from.as_ref() => {
+                    return Err(NotApplied::Never(led_elsewhere(reference.and_then(|reference| reference.set))));
+                }
+                _ if lost < REPEATS => lost += 1,
+                _ => return Err(NotApplied::Later(Some(error.with_outcome(Outcome::NotDone)))),
             }
         } else if may_pass(&error) {
             patience.wait(context, work, error).await?;
@@ -167,4 +166,10 @@ async fn refer(context: &Context<'_>, work: &Work<'_>, name: &str, deadline: Ins
             return Err(NotApplied::Never(error));
         }
     }
+}
+
+fn led_elsewhere(set: Option<String>) -> Error {
+    let found = set.map_or("no set".to_owned(), |set| format!("the set {set}"));
+    Error::new(ErrorKind::Conflict, "serve", format!("somebody else led readers to {found} in between"))
+        .with_hint("Run it again: it plans from what is there now.")
 }

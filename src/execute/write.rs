@@ -95,7 +95,7 @@ pub(super) async fn attempt(
             Err(error) => error,
         };
         if error.outcome == Outcome::Unknown {
-            match settle(context, work, write, &mut patience).await? {
+            match settle(context, work, &mut patience, async || find_out(work, write).await).await? {
                 Found::Done(applied) => return Ok(applied),
                 Found::NotDone if repeats < REPEATS => repeats += 1,
                 Found::NotDone => return Err(NotApplied::Later(Some(error.with_outcome(Outcome::NotDone)))),
@@ -157,15 +157,18 @@ impl Patience {
     }
 }
 
-/// Finds out what became of a write whose answer was lost, as soon as the store answers again.
-async fn settle(
+/// Finds out what became of a write whose answer was lost, as soon as the store answers again. Until then nothing is
+/// written again: what a later answer says is not about the lost one.
+pub(super) async fn settle<T>(
     context: &Context<'_>,
     work: &Work<'_>,
-    write: &Write,
     patience: &mut Patience,
-) -> Result<Found, NotApplied> {
+    find_out: impl AsyncFn() -> Result<T, Error>,
+) -> Result<T, NotApplied> {
     loop {
-        match find_out(work, write).await {
+        // It lands within that time, or never.
+        tokio::time::sleep(work.provider.capabilities().settle).await;
+        match find_out().await {
             Ok(found) => return Ok(found),
             // Nobody knows still. At the latest the next pass looks again: the record keeps the intent.
             Err(error) if context.interrupted().is_some() => {
@@ -179,7 +182,7 @@ async fn settle(
 }
 
 /// Says of what could not be found out that it may have been done.
-pub(super) fn unsure(why: NotApplied) -> NotApplied {
+fn unsure(why: NotApplied) -> NotApplied {
     match why {
         NotApplied::Later(error) => NotApplied::Later(error.map(|error| error.with_outcome(Outcome::Unknown))),
         never => never,
@@ -211,10 +214,8 @@ enum Found {
     Other(Option<Version>),
 }
 
-/// Waits until the write has landed or never will, then looks. A result equal to the intent is accepted whoever wrote
-/// it.
+/// Looks for what was written. A result equal to the intent is accepted whoever wrote it.
 async fn find_out(work: &Work<'_>, write: &Write) -> Result<Found, Error> {
-    tokio::time::sleep(work.provider.capabilities().settle).await;
     let view = match &write.action {
         Action::Put(..) | Action::Delete(_) => View::Newest,
         Action::Serve { .. } | Action::Withdraw(_) => View::Served,

@@ -205,6 +205,11 @@ pub(super) fn parts_of(body: &str) -> Vec<DocumentName> {
     serde_json::from_str::<Head>(body).map(parts).unwrap_or_default()
 }
 
+/// Returns what tells the run that made a record from all others, if it is a record.
+pub(super) fn nonce(body: &str) -> Option<String> {
+    serde_json::from_str::<Head>(body).ok().map(|head| head.header.nonce)
+}
+
 /// Tells whether a record's document is of the same run as this record, whatever its rows say.
 pub(super) fn is_run_of(body: &str, record: &Record) -> bool {
     serde_json::from_str::<Head>(body)

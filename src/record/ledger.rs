@@ -35,6 +35,12 @@ pub struct KnownDocuments {
 }
 
 impl KnownDocuments {
+    /// Leaves out of what was read what is older than what this host knows.
+    fn without_earlier(&self, mut read: BTreeMap<DocumentName, Document>) -> BTreeMap<DocumentName, Document> {
+        read.retain(|name, read| !self.documents.get(name).is_some_and(|known| is_earlier_state(read, known)));
+        read
+    }
+
     /// Takes in documents that this host has just written, so that they need not be read to be known.
     pub fn learn(&mut self, documents: BTreeMap<DocumentName, Document>) {
         self.documents.extend(documents);
@@ -47,6 +53,17 @@ impl KnownDocuments {
         let parts: BTreeSet<_> = self.documents.values().flat_map(|document| parts_of(&document.body)).collect();
         self.documents.retain(|name, _| stays(name) || parts.contains(name));
     }
+}
+
+/// Tells whether what was read is an earlier state of a record than the one that this host knows. Reads may lag behind
+/// writes, and an answer may be older than what this very run has written: it would do again what it has done, and bury
+/// its own record. A store that counts its versions tells by their numbers; any other refuses a write over what was not
+/// read.
+fn is_earlier_state(read: &Document, known: &Document) -> bool {
+    let number = |document: &Document| document.version.id.parse::<u64>().ok();
+    let earlier = number(read).zip(number(known)).is_some_and(|(read, known)| read < known);
+    // Numbers start again where a ledger was removed and begun anew, and then it is another run's record.
+    earlier && format::nonce(&read.body).is_some_and(|nonce| format::nonce(&known.body) == Some(nonce))
 }
 
 /// A record that was written.
@@ -153,8 +170,9 @@ async fn load_new(provider: &dyn Provider, known: &mut KnownDocuments) -> Result
             return load_all(provider, known).await;
         }
         let more = wanted.last().is_some_and(|name| read.found.contains_key(name));
-        let parts = missing_parts(&read.found, known);
-        known.documents.extend(read.found);
+        let found = known.without_earlier(read.found);
+        let parts = missing_parts(&found, known);
+        known.documents.extend(found);
         if !parts.is_empty() {
             let request = ReadDocuments::Named { names: parts, resume: None };
             known.documents.extend(provider.read_documents(request).await?.found);

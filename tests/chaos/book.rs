@@ -10,7 +10,7 @@ use crate::gate::Sent;
 use crate::play::{Checked, Report, ensure, matches};
 use crate::readers::{Kept, LABEL, PREFIX, REFERENCE, REGIONS, View};
 use crate::stage::{SENTINEL, Stage, key};
-use crate::story::{Command, Kind};
+use crate::story::{Command, Form, Kind};
 
 /// A target by its place in the story, and a key.
 pub(crate) type Spot = (usize, String);
@@ -30,6 +30,8 @@ pub(crate) struct Book {
     /// Whether a release was made while not every ledger could be read, by an operator or of some targets alone: its
     /// number may be that of another.
     pub(crate) apart: bool,
+    /// What readers did not meet at some time since the first command: going back may take it from them again.
+    absent: BTreeSet<Spot>,
     /// What readers meet for as long as the file asks for the same: what was rolled back.
     held: BTreeMap<Spot, Option<String>>,
     /// What each host's state was before it ran.
@@ -86,8 +88,20 @@ impl Book {
         std::fs::write(path, &bytes[..length]).expect("written");
     }
 
-    /// Guarantee 1: nothing is written but what is owned, where it should be; no delete but what was dropped.
-    pub(crate) fn check_sent(&self, stage: &Stage, sent: &[Sent]) -> Checked {
+    /// Takes note of what readers met before a command.
+    pub(crate) fn note_absent(&mut self, stage: &Stage, before: &[View]) {
+        for (target, view) in before.iter().enumerate() {
+            let keys = (0..stage.settings.kinds.len()).map(key).filter(|key| !view.contains_key(key));
+            self.absent.extend(keys.map(|key| (target, key)));
+        }
+    }
+
+    /// Guarantee 1: nothing is written but what is owned, where it should be; no delete but what was dropped, or what was
+    /// not there at the time that a command goes back to.
+    pub(crate) fn check_sent(&self, stage: &Stage, command: &Command, sent: &[Sent]) -> Checked {
+        // A release that was not served in full before the file changed is made up for by the next one, and going back
+        // from that takes away what it made up for, although no file dropped it.
+        let went_back = self.went_back || matches!(command, Command::Release { .. } | Command::Steps { .. });
         let asked: BTreeSet<String> = (0..stage.settings.kinds.len()).map(key).collect();
         for write in sent {
             let Sent { store, operation, about } = write;
@@ -105,11 +119,22 @@ impl Book {
                 let key = about.rsplit_once(&format!("{PREFIX}/")).map_or("", |(_, key)| key);
                 let key = key.split('?').next().unwrap_or_default().replace("%2F", "/");
                 let dropped = self.dropped.contains(&key);
-                ensure!(self.went_back || dropped, "guarantee 1: {write:?}, and no file dropped {key}");
-                ensure!(self.went_back || stage.settings.prune, "guarantee 1: {write:?}, and nothing is to be pruned");
+                let was_absent = self.was_absent(stage, store, &key);
+                ensure!(went_back || dropped, "guarantee 1: {write:?}, and no file dropped {key}");
+                ensure!(was_absent || dropped, "guarantee 1: {write:?}, and {key} was never not there");
+                ensure!(went_back || stage.settings.prune, "guarantee 1: {write:?}, and nothing is to be pruned");
             }
         }
         Ok(())
+    }
+
+    fn was_absent(&self, stage: &Stage, store: &str, key: &str) -> bool {
+        let is_there = |n: usize, form: &Form| match form.is_aws() {
+            true => REGIONS.get(n).is_some_and(|region| *region == store),
+            false => store == "azure",
+        };
+        let spots = stage.settings.targets.iter().enumerate().filter(|(n, form)| is_there(*n, form));
+        spots.map(|(n, _)| (n, key.to_owned())).any(|spot| self.absent.contains(&spot) || self.touched.contains(&spot))
     }
 
     fn is_ours_azure(&self, about: &str, asked: &BTreeSet<String>) -> bool {

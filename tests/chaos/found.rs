@@ -205,3 +205,39 @@ fn what_is_made_anew_while_it_is_labelled_is_put_over() {
         tell(&Story { settings: settings(&[Form::Label], &[Kind::Text, Kind::Text]), turns });
     }
 }
+
+/// A release that was not served in full before the file changed is made up for by the next one, and going back from that
+/// takes away what it made up for.
+#[test]
+fn what_a_later_release_made_up_for_is_taken_back() {
+    let back = Turn::plain(Act::Run { host: 0, command: Command::Steps { steps: 1, glob: None } }, 1);
+    for seed in 0..12 {
+        let faults = vec![FaultKind::AccessDenied];
+        let settings = Settings { faults, ..settings(&[Form::Latest], &[Kind::Text; 4]) };
+        let denied = Turn { storm: 250, seed, ..reconcile() };
+        let turns = vec![denied, edit(0, Some(1)), reconcile(), back.clone()];
+        tell(&Story { settings, turns });
+    }
+}
+
+/// What a run has just written itself is not undone since a read lags behind: the rest of a way back is done once, and
+/// then what the file asks.
+#[test]
+fn what_was_just_recorded_is_not_taken_for_open() {
+    let faults = vec![FaultKind::AccessDenied];
+    let settings = Settings { hosts: 2, lag: 5, faults, ..settings(&[Form::Latest, Form::Latest], &[Kind::Text; 5]) };
+    let run = |command| Turn::plain(Act::Run { host: 1, command }, 10_514_679_370_636_828_064);
+    let denied = Turn { storm: 9, ..run(Command::Steps { steps: 1, glob: None }) };
+    tell(&Story { settings, turns: vec![reconcile(), edit(4, Some(3)), run(Command::plain()), denied] });
+}
+
+/// A hold that is in one ledger is told to be, although another run turns out to be at work in the other.
+#[test]
+fn a_hold_beside_a_run_at_work_is_told() {
+    let faults = vec![FaultKind::EndsEarly, FaultKind::ClockBehind];
+    let settings = Settings { hosts: 2, faults, ..settings(&[Form::Label, Form::KeyValues], &[Kind::Text]) };
+    let begun = Turn { storm: 12, seed: 11_404_196_734_919_438_502, ..reconcile() };
+    let hold = Act::Run { host: 1, command: Command::Hold { glob: "k0*" } };
+    let hold = Turn { storm: 79, ..Turn::plain(hold, 9_970_312_217_299_965_382) };
+    tell(&Story { settings, turns: vec![begun, hold] });
+}

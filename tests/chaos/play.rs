@@ -272,7 +272,8 @@ impl Player {
         ensure!(report.calls <= MOST_REQUESTS, "guarantee 12: {} requests", report.calls);
         // It may have put back what it had served itself.
         self.book.went_back |= matches!(report.command, Command::Reconcile { atomic: true, .. });
-        self.book.check_sent(&self.stage, &report.sent)?;
+        self.book.note_absent(&self.stage, before);
+        self.book.check_sent(&self.stage, &report.command, &report.sent)?;
         self.book.check_said(&report.said)?;
         if alone {
             honest::check(&self.stage, &self.book, report, before, &self.views)?;

@@ -75,3 +75,40 @@ fn somebody_edits_after_a_lost_answer() {
         }
     });
 }
+
+/// Readers are led to another set, the answer to that is lost, and then the store refuses everything for as long as the
+/// pass has patience. That a later request was refused says nothing about the lost one: the pass does not claim that
+/// nothing moved.
+#[test]
+fn readers_may_have_been_led_on_when_the_answer_is_lost() {
+    play(async || {
+        let clouds = Clouds::start().await;
+        let story = clouds.story(FORMS[1]);
+        let (site, console) = (story.host("here", "team").await, story.console());
+        let text = |value: &str| format!("  a: {{ targets: [azure], value: {value} }}\n");
+        site.reconcile(&text("a1")).await.expect(0);
+        let lost = AtomicBool::new(false);
+        clouds.faults().set(Arc::new(move |call: &Call| {
+            let leads = call.operation == "PUT /kv/{key}"
+                && call.name.as_deref().is_some_and(|name| name.ends_with("/release"));
+            match (lost.load(Ordering::SeqCst), leads) {
+                (true, _) => {
+                    Fault::Refuse { status: 403, code: "Forbidden".into(), message: "".into(), retry_after_ms: None }
+                }
+                (false, true) => {
+                    lost.store(true, Ordering::SeqCst);
+                    Fault::DropAfter
+                }
+                (false, false) => Fault::None,
+            }
+        }));
+        let ran = site.reconcile(&text("a2")).await;
+        clouds.faults().clear();
+        assert_eq!(console.served(Cloud::Azure).await, texts(&[("a", "a2")]), "the lost write took effect");
+        ran.expect(3);
+        // What is left open is taken over when nothing has moved for a while.
+        tokio::time::sleep(std::time::Duration::from_secs(130)).await;
+        site.reconcile(&text("a2")).await.expect(0);
+        assert_eq!(console.served(Cloud::Azure).await, texts(&[("a", "a2")]));
+    });
+}
