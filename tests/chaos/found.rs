@@ -184,6 +184,19 @@ fn what_is_let_go_of_stays_staged_under_a_hold() {
     tell(&Story { settings: settings(&[Form::Snapshot], &[Kind::Text, Kind::Text]), turns });
 }
 
+/// A set that readers never met before is taken from them again, where the other store cannot serve its part: what is told
+/// to be put back is.
+#[test]
+fn the_first_set_is_put_back() {
+    let atomic = Act::Run { host: 0, command: Command::Reconcile { older: false, atomic: true, only: None } };
+    for (form, seed) in [Form::Latest, Form::Label].into_iter().flat_map(|form| (0..4).map(move |seed| (form, seed))) {
+        let faults = vec![FaultKind::ClockBehind];
+        let settings = Settings { faults, ..settings(&[form, Form::Snapshot], &[Kind::Text, Kind::Text]) };
+        let atomic = Turn { storm: 200, ..Turn::plain(atomic.clone(), seed) };
+        tell(&Story { settings, turns: vec![atomic, reconcile()] });
+    }
+}
+
 /// A parameter that somebody makes anew while its first version is being labelled has the number that the pin has, and
 /// what it holds is put over.
 #[test]
