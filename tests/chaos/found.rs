@@ -197,6 +197,18 @@ fn the_first_set_is_put_back() {
     }
 }
 
+/// What a release took out of what is staged, and could not take from readers, is in the next set again where it was let go
+/// of since.
+#[test]
+fn what_is_let_go_of_is_staged_again() {
+    let run = |command| Turn::plain(Act::Run { host: 0, command }, 1);
+    let dying = |call| Turn { death: Some(Death::Call { call, lands: true }), ..reconcile() };
+    for call in 6..16 {
+        let turns = vec![reconcile(), edit(0, None), dying(call), run(Command::Forget { key: 0 }), edit(1, Some(1))];
+        tell(&Story { settings: settings(&[Form::Snapshot], &[Kind::Text, Kind::Text]), turns });
+    }
+}
+
 /// A parameter that somebody makes anew while its first version is being labelled has the number that the pin has, and
 /// what it holds is put over.
 #[test]
