@@ -209,6 +209,18 @@ fn what_is_let_go_of_is_staged_again() {
     }
 }
 
+/// A pass that finishes a way back looks again for what the file asks, where reads show its own record late: it is not taken
+/// for another run's.
+#[test]
+fn a_late_read_of_the_own_record_is_no_other_run() {
+    for (form, call) in [Form::Latest, Form::Label].into_iter().flat_map(|form| (5..11).map(move |call| (form, call))) {
+        let back = Act::Run { host: 0, command: Command::Steps { steps: 1, glob: None } };
+        let back = Turn { death: Some(Death::Call { call, lands: true }), ..Turn::plain(back, 1) };
+        let settings = Settings { lag: 4, ..settings(&[form], &[Kind::Text, Kind::Text]) };
+        tell(&Story { settings, turns: vec![reconcile(), edit(1, Some(1)), reconcile(), back] });
+    }
+}
+
 /// A parameter that somebody makes anew while its first version is being labelled has the number that the pin has, and
 /// what it holds is put over.
 #[test]
