@@ -189,10 +189,12 @@ fn what_is_let_go_of_stays_staged_under_a_hold() {
 #[test]
 fn the_first_set_is_put_back() {
     let atomic = Act::Run { host: 0, command: Command::Reconcile { older: false, atomic: true, only: None } };
-    for (form, seed) in [Form::Latest, Form::Label].into_iter().flat_map(|form| (0..4).map(move |seed| (form, seed))) {
-        let faults = vec![FaultKind::ClockBehind];
+    // With these the set is served, and one of the parameters is not.
+    let denied = [(Form::Latest, 41), (Form::Latest, 44), (Form::Label, 29), (Form::Label, 38), (Form::Label, 43)];
+    for (form, seed) in denied {
+        let faults = vec![FaultKind::AccessDenied];
         let settings = Settings { faults, ..settings(&[form, Form::Snapshot], &[Kind::Text, Kind::Text]) };
-        let atomic = Turn { storm: 200, ..Turn::plain(atomic.clone(), seed) };
+        let atomic = Turn { storm: 100, ..Turn::plain(atomic.clone(), seed) };
         tell(&Story { settings, turns: vec![atomic, reconcile()] });
     }
 }
