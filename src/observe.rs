@@ -153,7 +153,12 @@ async fn look(
     let Loaded { ledger, at, last_written } =
         ledger::load(provider.as_ref(), &request.desired.name, &mut memory.ledger).await?;
     let open = ledger.open().into_iter().flat_map(|record| record.rows.iter().map(|row| row.key.clone()));
-    let keys: BTreeSet<Key> = target.entries.keys().cloned().chain(ledger.pins.keys().cloned()).chain(open).collect();
+    let mut keys: BTreeSet<Key> =
+        target.entries.keys().cloned().chain(ledger.pins.keys().cloned()).chain(open).collect();
+    if provider.capabilities().serving == Serving::Together && !request.census {
+        // A set is listed as a whole, and the next one has to leave readers what they have. A census counts it as foreign.
+        keys.extend(ledger.let_go_keys());
+    }
     let observation = if keys.is_empty() && !request.census {
         Observation { items: BTreeMap::new(), foreign: None, reference: None, at: None, resume: memory.resume.clone() }
     } else {

@@ -86,7 +86,8 @@ pub(super) async fn claim(
             match failed.tolerated(plan) {
                 Ok(failure) => unclaimed.push(failure),
                 Err(failed) => {
-                    let number = if matches!(failed, ClaimFailed::Raced { .. }) { Number::GivenUp } else { Number::Burnt };
+                    let number =
+                        if matches!(failed, ClaimFailed::Raced { .. }) { Number::GivenUp } else { Number::Burnt };
                     take_back(&works[..n], number).await;
                     return Err(failed.after(&works[..n], &unclaimed));
                 }

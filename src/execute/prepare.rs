@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
 use futures::future::join_all;
-use repin_provider::{Action, Applied, Content, Error, ErrorKind, Frozen, Item, Key, Put, Serving, Write};
+use repin_provider::{Action, Applied, Content, Error, ErrorKind, Frozen, Item, Key, Put, Serving, Version, Write};
 use tokio::time::Instant;
 
 use super::serve::told;
@@ -84,7 +84,11 @@ async fn put_unseen(context: &Context<'_>, work: &mut Work<'_>, deadline: Instan
 
 fn put_of(step: &Step) -> Option<Action> {
     let content = step.content.clone().filter(|_| step.to.is_none())?;
-    Some(Action::Put(content, step.base.clone().map_or(Put::Create, Put::Replace)))
+    Some(put_over(content, step.base.clone()))
+}
+
+fn put_over(content: Content, base: Option<Version>) -> Action {
+    Action::Put(content, base.map_or(Put::Create, Put::Replace))
 }
 
 async fn put_all(
@@ -127,6 +131,8 @@ async fn stage_and_freeze(
         work.plan.steps.iter().filter_map(|step| Some((step.key.clone(), put_of(step)?))).collect();
     let leftovers = work.plan.leftovers.iter().map(|(key, version)| (key.clone(), Action::Delete(version.clone())));
     writes.extend(leftovers);
+    let kept = work.plan.kept.iter();
+    writes.extend(kept.map(|(key, content, base)| (key.clone(), put_over(content.clone(), base.clone()))));
     put_all(context, work, writes, deadline).await?;
     let wanted = wanted(work);
     let doing = "freeze what is to be served";

@@ -1,7 +1,7 @@
 //! Serving: the writes that readers see.
 
 use futures::StreamExt as _;
-use repin_provider::{Action, Error, ErrorKind, Observe, Outcome, Put, Serving, Write};
+use repin_provider::{Action, Error, ErrorKind, Observe, Outcome, Put, Serving, Version, Write};
 use tokio::time::Instant;
 
 use super::write::{NotApplied, Patience, attempt, may_pass, out_of_time, settle};
@@ -134,8 +134,19 @@ async fn serve_set(context: &Context<'_>, work: &mut Work<'_>, deadline: Instant
 }
 
 async fn refer(context: &Context<'_>, work: &Work<'_>, name: &str, deadline: Instant) -> Result<FrozenSet, NotApplied> {
-    let from = work.plan.reference.clone();
-    let set = |version| FrozenSet { name: name.to_owned(), reference: version };
+    let version = lead(context, work, Some(name), work.plan.reference.as_ref(), deadline).await?;
+    let nameless = || NotApplied::Never(Error::new(ErrorKind::Unexpected, "serve", "the store named no version"));
+    Ok(FrozenSet { name: name.to_owned(), reference: version.ok_or_else(nameless)? })
+}
+
+/// Leads readers from where the reference is to a set, or to none any more, and returns the reference's version.
+pub(super) async fn lead(
+    context: &Context<'_>,
+    work: &Work<'_>,
+    to: Option<&str>,
+    from: Option<&Version>,
+    deadline: Instant,
+) -> Result<Option<Version>, NotApplied> {
     let mut patience = Patience::until(deadline);
     let mut lost = 0;
     loop {
@@ -143,19 +154,22 @@ async fn refer(context: &Context<'_>, work: &Work<'_>, name: &str, deadline: Ins
             return Err(NotApplied::Later(None));
         }
         patience.hold_claim(context, work).await?;
-        let error = match work.provider.serve_frozen(name, from.as_ref()).await {
-            Ok(applied) => {
-                let nameless = || Error::new(ErrorKind::Unexpected, "serve", "the store named no version");
-                return applied.version.map(set).ok_or_else(|| NotApplied::Never(nameless()));
-            }
+        let led = match (to, from) {
+            (Some(name), from) => work.provider.serve_frozen(name, from).await.map(|applied| applied.version),
+            (None, Some(from)) => work.provider.withdraw_frozen(from).await.map(|()| None),
+            (None, None) => return Ok(None),
+        };
+        let error = match led {
+            Ok(version) => return Ok(version),
             Err(error) => error,
         };
         if error.outcome == Outcome::Unknown {
             let look = async || Ok(work.provider.observe(Observe::default()).await?.reference);
             match settle(context, work, &mut patience, look).await? {
-                Some(reference) if reference.set.as_deref() == Some(name) => return Ok(set(reference.version)),
-                reference if reference.as_ref().map(|r| &r.version) != from.as_ref() => {
-                    return Err(NotApplied::Never(led_elsewhere(reference.and_then(|reference| reference.set))));
+                Some(there) if to.is_some() && there.set.as_deref() == to => return Ok(Some(there.version)),
+                None if to.is_none() => return Ok(None),
+                there if there.as_ref().map(|there| &there.version) != from => {
+                    return Err(NotApplied::Never(led_elsewhere(there.and_then(|there| there.set))));
                 }
                 _ if lost < REPEATS => lost += 1,
                 _ => return Err(NotApplied::Later(Some(error.with_outcome(Outcome::NotDone)))),

@@ -1,10 +1,12 @@
 //! Putting back what was served where the rest could not be (`--atomic`).
 
 use futures::future::join_all;
-use repin_provider::{Action, Content, Error, Key, Put, ReadRequest, Serving, Value, Version, Write};
+use repin_provider::{
+    Action, Content, Error, ErrorKind, Key, Outcome, Put, ReadRequest, Serving, Value, Version, Write,
+};
 use tokio::time::{Duration, Instant};
 
-use super::write::attempt;
+use super::write::{NotApplied, attempt};
 use super::{Context, Finished, Work, claim, failure, into_error};
 use crate::model::outcome::{StepOutcome, StepResult};
 use crate::model::plan::StepAction;
@@ -34,14 +36,16 @@ pub(super) async fn settle(context: &Context<'_>, works: &mut [Work<'_>], finish
 async fn put_back(context: &Context<'_>, work: &mut Work<'_>, finished: &mut Finished) -> State {
     let deadline = Instant::now() + PATIENCE;
     if let Some(set) = work.served_set.clone() {
-        match back_to_set(work, &set).await {
-            Ok(()) => finished.outcomes.iter_mut().for_each(skipped),
-            Err(error) => {
-                finished.failures.push(failure(work.name, "put back what was served", error));
-                return State::Partial;
+        return match back_from_set(context, work, &set, deadline).await {
+            Ok(()) => {
+                finished.outcomes.iter_mut().for_each(skipped);
+                State::Abandoned
             }
-        }
-        return State::Abandoned;
+            Err(error) => {
+                not_put_back(work, finished, error);
+                State::Partial
+            }
+        };
     }
     let mut stuck = false;
     for outcome in finished.outcomes.iter_mut().filter(|outcome| outcome.result == StepResult::Applied) {
@@ -65,6 +69,17 @@ fn skipped(outcome: &mut StepOutcome) {
     outcome.to = None;
 }
 
+/// Tells why a set is served still, or may be: where the answer was lost the next pass looks.
+fn not_put_back(work: &Work<'_>, finished: &mut Finished, error: Error) {
+    match finished.outcomes.first_mut().filter(|_| error.outcome == Outcome::Unknown) {
+        Some(first) => {
+            first.error = Some(error);
+            finished.outcomes.iter_mut().for_each(|outcome| outcome.result = StepResult::Pending);
+        }
+        None => finished.failures.push(failure(work.name, "put back what was served", error)),
+    }
+}
+
 /// What was there is there again, under a new version, which the record has to tell.
 fn put_again(work: &mut Work<'_>, outcome: &mut StepOutcome, version: Version) {
     let pin = work.ledger.pins.get(&outcome.key);
@@ -78,19 +93,26 @@ fn put_again(work: &mut Work<'_>, outcome: &mut StepOutcome, version: Version) {
     outcome.result = StepResult::Unchanged;
 }
 
-async fn back_to_set(work: &mut Work<'_>, served: &FrozenSet) -> Result<(), Error> {
-    match work.ledger.set.clone() {
-        Some(before) => {
-            let applied = work.provider.serve_frozen(&before.name, Some(&served.reference)).await?;
-            let reference = applied.version.unwrap_or(before.reference);
-            work.served_set = Some(FrozenSet { name: before.name, reference });
-        }
-        None => {
-            // The first set that readers ever met: there is nothing before it to lead them to.
-            work.served_set = Some(served.clone());
-        }
-    }
+/// Leads readers back to the set that they met before. Before the first that they ever met there was no reference to one.
+async fn back_from_set(
+    context: &Context<'_>,
+    work: &mut Work<'_>,
+    served: &FrozenSet,
+    deadline: Instant,
+) -> Result<(), Error> {
+    // A run that died may have led readers to a set that no ledger knows.
+    let before = work.ledger.set.clone().or_else(|| work.state.served_set());
+    let name = before.as_ref().map(|before| before.name.as_str());
+    let led = super::serve::lead(context, work, name, Some(&served.reference), deadline).await;
+    let version = led.map_err(error_of)?;
+    work.served_set = before.map(|before| FrozenSet { reference: version.unwrap_or(before.reference), ..before });
     Ok(())
+}
+
+/// Returns why something was not put back.
+fn error_of(why: NotApplied) -> Error {
+    let interrupted = || Error::new(ErrorKind::Unreachable, "put back", "it was interrupted");
+    super::serve::told(why).1.unwrap_or_else(interrupted)
 }
 
 /// Undoes one step. Returns the version under which what was there is there again, if it is a new one.
@@ -118,9 +140,7 @@ async fn step_back(
     let write = Write { key: key.clone(), action };
     match attempt(context, work, &write, deadline).await {
         Ok(applied) => Ok(applied.version.filter(|_| puts)),
-        Err(why) => Err(super::serve::told(why).1.unwrap_or_else(|| {
-            Error::new(repin_provider::ErrorKind::Unreachable, "put back", "it was interrupted").with_key(&key)
-        })),
+        Err(why) => Err(error_of(why).with_key(&key)),
     }
 }
 
@@ -142,7 +162,7 @@ async fn content_before(work: &Work<'_>, key: &Key, version: &Version) -> Result
     let read = work.provider.read(&[request]).await?.into_iter().flatten().next();
     let gone = || {
         let message = format!("version {version} is not there any more");
-        Error::new(repin_provider::ErrorKind::NotFound, "put back", message).with_key(key)
+        Error::new(ErrorKind::NotFound, "put back", message).with_key(key)
     };
     Ok(crate::model::compare::content_read(&read.ok_or_else(gone)?, item))
 }

@@ -172,6 +172,9 @@ pub struct TargetPlan {
     pub reference: Option<Version>,
     /// What is staged and is to be in the next frozen set no more.
     pub leftovers: Vec<(Key, Version)>,
+    /// What readers meet and is not ours (any more), where it is staged no more or not as it is served: put there over this
+    /// version, so that the next frozen set leaves readers what they have.
+    pub kept: Vec<(Key, Content, Option<Version>)>,
     /// What becomes of holds.
     pub holds: BTreeMap<Key, Option<Hold>>,
     /// Whether there is nothing to do here but to tell others, who cannot be reached, of the release.
@@ -457,6 +460,7 @@ impl TargetPlan {
             set: None,
             reference: None,
             leftovers: Vec::new(),
+            kept: Vec::new(),
             holds: BTreeMap::new(),
             announces: false,
             copies: Vec::new(),

@@ -542,6 +542,19 @@ impl Ledger {
         keys
     }
 
+    /// Lists what was let go of and did not become ours again, as far as the records tell: readers may meet it still.
+    pub fn let_go_keys(&self) -> BTreeSet<Key> {
+        let mut keys = BTreeSet::new();
+        for row in self.records.iter().flat_map(|record| &record.rows).filter(|row| row.applied) {
+            if row.action == RowAction::Forget {
+                keys.insert(row.key.clone());
+            } else {
+                keys.remove(&row.key);
+            }
+        }
+        keys
+    }
+
     /// Lists the versions of a key that were served by the last `keep` releases.
     pub fn needed_versions(&self, key: &Key, keep: u32) -> Vec<Version> {
         let mut then = self.start();

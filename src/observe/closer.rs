@@ -306,6 +306,7 @@ pub(super) async fn look_back(provider: &dyn Provider, state: &mut TargetState, 
     if together {
         // What is not changed has to be in the next set too.
         keys.extend(state.ledger.pins.keys().cloned());
+        keys.extend(state.ledger.let_go_keys());
         let mut staged: BTreeSet<Key> = staged_keys(state).into_iter().collect();
         staged.extend(keys.iter().cloned());
         let keys = staged.into_iter().collect();

@@ -152,6 +152,7 @@ async fn look(
         // What is not changed has to be in the next set too, and only the store has it.
         let mut keys: Vec<Key> = ledger.pins.keys().cloned().collect();
         keys.extend(way.changes.keys().filter(|key| !ledger.pins.contains_key(*key)).cloned());
+        keys.extend(ledger.let_go_keys().into_iter().filter(|key| !way.changes.contains_key(key)));
         let observation =
             provider.observe(Observe { keys, ..Observe::default() }).await.map_err(|e| failed(e.into()))?;
         (state.items, state.reference) = (observation.items, observation.reference);

@@ -18,7 +18,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use repin_provider::{Content, Item, Key, Owner, Seen, Serving, TargetName, Value};
+use repin_provider::{Content, Item, Key, Owner, Seen, Serving, TargetName, Value, Version};
 
 pub use self::check::{Finding, check};
 pub use self::diff::value_changes;
@@ -88,6 +88,7 @@ fn plan_with(input: Input<'_>, standing: FileStanding, resumed: Option<&str>) ->
     plan.release = planned_release(input, &plan, resumed);
     let notes = split_releases(&plan, input.observed);
     plan.notes.extend(notes);
+    plan.notes.extend(staged_again(&plan.targets));
     if !plan.is_empty() {
         plan.notes.extend(endings(input));
     }
@@ -260,22 +261,44 @@ fn stage(planned: &mut TargetPlan, state: &TargetState, ledger: &Ledger) {
     };
     // Readers meet it, and it is not ours (any more): it stays as it is.
     let let_go = |key: &Key| {
-        let served = state.items.get(key).and_then(Seen::item).is_some();
-        served && !ledger.pins.contains_key(key) && !touched.contains(key)
+        let served = state.items.get(key).and_then(Seen::item)?;
+        (!ledger.pins.contains_key(key) && !touched.contains(key)).then_some(served)
     };
-    let left = state.heads.keys().filter(|key| !wanted(key) && !let_go(key));
+    let left = state.heads.keys().filter(|key| !wanted(key) && let_go(key).is_none());
     planned.leftovers = left.filter_map(|key| Some((key.clone(), staged(key)?.version.clone()))).collect();
+    planned.kept = state.items.keys().filter_map(|key| kept(key, let_go(key)?, staged(key))).collect();
 }
 
-/// Puts what is served once more, so that the next frozen set holds it too.
-fn again(key: &Key, pin: &Pin, item: &Item, head: Option<&Item>, state: &TargetState) -> Step {
-    let content = Content {
+/// Says what is not ours and is put into the next frozen set all the same.
+fn staged_again(targets: &BTreeMap<TargetName, TargetPlan>) -> Vec<String> {
+    let kept = targets.iter().flat_map(|(name, target)| target.kept.iter().map(move |(key, ..)| (name, key)));
+    let note = |(name, key)| {
+        format!("{key} of {name} was let go of and is staged no more: it is put there as readers have it")
+    };
+    kept.map(note).take(NOTES).collect()
+}
+
+/// Returns what to stage so that the next frozen set holds an item as it is served; nothing where it would already.
+fn kept(key: &Key, served: &Item, head: Option<&Item>) -> Option<(Key, Content, Option<Version>)> {
+    let content = content_of(served);
+    let is_staged = head.is_some_and(|head| head.version == served.version || holds(head, &content));
+    (!is_staged).then(|| (key.clone(), content, head.map(|head| head.version.clone())))
+}
+
+/// Returns what a put would have to carry to make an item what it is.
+fn content_of(item: &Item) -> Content {
+    Content {
         value: Value::Plain(item.value.clone().unwrap_or_default()),
         content_type: item.content_type.clone(),
         tags: item.tags.clone().unwrap_or_default(),
         description: item.description.clone(),
         tier: None,
-    };
+    }
+}
+
+/// Puts what is served once more, so that the next frozen set holds it too.
+fn again(key: &Key, pin: &Pin, item: &Item, head: Option<&Item>, state: &TargetState) -> Step {
+    let content = content_of(item);
     Step {
         key: key.clone(),
         native: state.native.get(key).map_or_else(|| key.to_string(), Clone::clone),
@@ -534,7 +557,7 @@ fn cost(planned: &TargetPlan, entries: usize, state: &TargetState) -> Cost {
     let looked_at = state.items.len().max(entries) as u64;
     let mut reads = 1 + batch(looked_at, caps.read_batch.max(if caps.dates_on_write { caps.page } else { 1 }));
     let writing = planned.steps.iter().filter(|step| step.writes()).count() as u64;
-    let mut writes = writing + planned.copies.len() as u64;
+    let mut writes = writing + (planned.copies.len() + planned.kept.len()) as u64;
     match caps.serving {
         Serving::AtOnce => {}
         // Each put is followed by the move of a label.

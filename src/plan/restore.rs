@@ -87,12 +87,12 @@ pub fn plan(wish: &Wish<'_>, observed: &Observed) -> Plan {
     });
     Plan {
         release,
+        notes: super::staged_again(&targets),
         targets,
         orphaned: BTreeMap::new(),
         blocks,
         file: FileStanding::Current,
         held: Vec::new(),
-        notes: Vec::new(),
         cause: wish.goal.cause(),
         then_more: false,
     }
@@ -151,12 +151,12 @@ pub fn unfinished(observed: &Observed, asks: Option<&Desired>) -> Option<Plan> {
     };
     Some(Plan {
         release: Some(release),
+        notes: super::staged_again(&targets),
         targets,
         orphaned: BTreeMap::new(),
         blocks,
         file: FileStanding::Current,
         held: Vec::new(),
-        notes: Vec::new(),
         cause: Cause::Reconcile,
         then_more: true,
     })

@@ -195,6 +195,45 @@ fn releases_to_different_targets_at_the_same_moment_are_two() {
     }
 }
 
+/// A set that readers never met before is taken from them again, where the other store cannot serve its part: what is told
+/// to be put back is.
+#[test]
+fn the_first_set_is_put_back() {
+    let atomic = Act::Run { host: 0, command: Command::Reconcile { older: false, atomic: true, only: None } };
+    // With these the set is served, and one of the parameters is not.
+    let denied = [(Form::Latest, 41), (Form::Latest, 44), (Form::Label, 29), (Form::Label, 38), (Form::Label, 43)];
+    for (form, seed) in denied {
+        let faults = vec![FaultKind::AccessDenied];
+        let settings = Settings { faults, ..settings(&[form, Form::Snapshot], &[Kind::Text, Kind::Text]) };
+        let atomic = Turn { storm: 100, ..Turn::plain(atomic.clone(), seed) };
+        tell(&Story { settings, turns: vec![atomic, reconcile()] });
+    }
+}
+
+/// What a release took out of what is staged, and could not take from readers, is in the next set again where it was let go
+/// of since.
+#[test]
+fn what_is_let_go_of_is_staged_again() {
+    let run = |command| Turn::plain(Act::Run { host: 0, command }, 1);
+    let dying = |call| Turn { death: Some(Death::Call { call, lands: true }), ..reconcile() };
+    for call in 6..16 {
+        let turns = vec![reconcile(), edit(0, None), dying(call), run(Command::Forget { key: 0 }), edit(1, Some(1))];
+        tell(&Story { settings: settings(&[Form::Snapshot], &[Kind::Text, Kind::Text]), turns });
+    }
+}
+
+/// A pass that finishes a way back looks again for what the file asks, where reads show its own record late: it is not taken
+/// for another run's.
+#[test]
+fn a_late_read_of_the_own_record_is_no_other_run() {
+    for (form, call) in [Form::Latest, Form::Label].into_iter().flat_map(|form| (5..11).map(move |call| (form, call))) {
+        let back = Act::Run { host: 0, command: Command::Steps { steps: 1, glob: None } };
+        let back = Turn { death: Some(Death::Call { call, lands: true }), ..Turn::plain(back, 1) };
+        let settings = Settings { lag: 4, ..settings(&[form], &[Kind::Text, Kind::Text]) };
+        tell(&Story { settings, turns: vec![reconcile(), edit(1, Some(1)), reconcile(), back] });
+    }
+}
+
 /// A parameter that somebody makes anew while its first version is being labelled has the number that the pin has, and
 /// what it holds is put over.
 #[test]

@@ -13,7 +13,7 @@ use crate::book::Book;
 use crate::play::{Checked, Report, ensure, matches};
 use crate::readers::{Shown, View};
 use crate::stage::{Stage, key};
-use crate::story::Command;
+use crate::story::{Command, Form};
 
 /// Checks a command beside which nobody else was at work.
 pub(crate) fn check(stage: &Stage, book: &Book, report: &Report, before: &[View], after: &[View]) -> Checked {
@@ -21,7 +21,7 @@ pub(crate) fn check(stage: &Stage, book: &Book, report: &Report, before: &[View]
     let Some(outcome) = &report.outcome else {
         return unchanged(before, after).map_err(|what| format!("exit {} for what moved: {what}", exit.code()));
     };
-    check_steps(stage, outcome, before, after)?;
+    check_steps((stage, book), outcome, before, after)?;
     match exit {
         Exit::Done => check_done(stage, book, report, outcome, after),
         Exit::Failed | Exit::TryAgain | Exit::Denied | Exit::Held | Exit::Invalid | Exit::Usage => {
@@ -78,16 +78,27 @@ fn unchanged(before: &[View], after: &[View]) -> Checked {
 }
 
 fn alike(before: &[View], after: &[View]) -> Checked {
-    let of = |shown: &Shown| (shown.text.clone(), shown.secret, shown.content_type.clone());
     let plain_one =
-        |view: &View| -> BTreeMap<_, _> { view.iter().map(|(key, shown)| (key.clone(), of(shown))).collect() };
+        |view: &View| -> BTreeMap<_, _> { view.iter().map(|(key, shown)| (key.clone(), content(shown))).collect() };
     let plain = |views: &[View]| -> Vec<_> { views.iter().map(plain_one).collect() };
     ensure!(plain(before) == plain(after), "{before:?} became {after:?}");
     Ok(())
 }
 
+fn content(shown: &Shown) -> (String, bool, Option<String>) {
+    (shown.text.clone(), shown.secret, shown.content_type.clone())
+}
+
+/// Tells whether readers meet the same. A set is made anew as a whole, and what was let go of and staged no more is put into
+/// it again as it was: no ledger keeps its version any more, and nothing that readers have is another.
+fn is_same((stage, book): (&Stage, &Book), target: usize, key: &str, before: &View, after: &View) -> bool {
+    let (before, after) = (before.get(key), after.get(key));
+    let put_again = stage.settings.targets[target] == Form::Snapshot && book.forgotten.contains(key);
+    before == after || (put_again && before.map(content) == after.map(content))
+}
+
 /// Each change that readers meet is told, and each step that is told to be done is met.
-fn check_steps(stage: &Stage, outcome: &Outcome, before: &[View], after: &[View]) -> Checked {
+fn check_steps((stage, book): (&Stage, &Book), outcome: &Outcome, before: &[View], after: &[View]) -> Checked {
     for (n, name) in stage.targets().iter().enumerate() {
         let steps: Vec<&StepOutcome> = outcome.steps.iter().filter(|step| step.target == *name).collect();
         let mut last: BTreeMap<&str, &StepOutcome> = BTreeMap::new();
@@ -95,7 +106,7 @@ fn check_steps(stage: &Stage, outcome: &Outcome, before: &[View], after: &[View]
             last.insert(step.key.as_str(), step);
         }
         let keys = before[n].keys().chain(after[n].keys());
-        for key in keys.filter(|key| before[n].get(*key) != after[n].get(*key)) {
+        for key in keys.filter(|key| !is_same((stage, book), n, key, &before[n], &after[n])) {
             let may_have = |step: &&&StepOutcome| {
                 step.key.as_str() == key && !matches!(step.result, StepResult::Skipped | StepResult::Refused)
             };

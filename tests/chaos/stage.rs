@@ -34,6 +34,10 @@ pub(crate) const SENTINEL: &str = "sEnTiNeL-7d1b";
 /// How long a pass tries again what may pass.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long reads of Parameter Store may lag, as the product takes it to be anywhere but on loopback, where it takes reads
+/// not to lag at all.
+const READ_LAG: Duration = Duration::from_secs(10);
+
 /// What a host's file says: which content each entry has.
 pub(crate) type File = BTreeMap<usize, u8>;
 
@@ -289,6 +293,7 @@ impl Stage {
                     let mut options = repin_aws_ssm::Options::new(owner, id.as_str());
                     options.credentials = Some((self.emulator.access_key_id(), secret));
                     options.http_client = Some(through(&self.aws).aws());
+                    options.read_lag = (self.settings.lag > 0).then_some(READ_LAG);
                     Arc::new(repin_aws_ssm::connect(config, options).await.expect("connects"))
                 }
                 TargetConfig::AzureAppConfiguration(config) => {

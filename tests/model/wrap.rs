@@ -157,6 +157,10 @@ impl Provider for Mortal {
         self.call("serve frozen", self.inner.serve_frozen(name, from)).await
     }
 
+    async fn withdraw_frozen(&self, from: &Version) -> Result<()> {
+        self.call("withdraw frozen", self.inner.withdraw_frozen(from)).await
+    }
+
     async fn retire_frozen(&self, name: &str) -> Result<()> {
         self.call("retire frozen", self.inner.retire_frozen(name)).await
     }

@@ -75,6 +75,11 @@ impl Provider for Ssm {
     }
 
     /// Refused: parameters are served one by one.
+    async fn withdraw_frozen(&self, from: &Version) -> Result<()> {
+        Err(self.not_together("withdraw_frozen", &from.id))
+    }
+
+    /// Refused: parameters are served one by one.
     async fn retire_frozen(&self, name: &str) -> Result<()> {
         Err(self.not_together("retire_frozen", name))
     }

@@ -42,14 +42,18 @@ impl AppConfiguration {
     }
 
     async fn delete(&self, native: &str, expected: &Version) -> Result<Applied> {
-        let gone = Applied { version: None, buried: None };
-        let precondition = Some(Precondition::Etag(expected.id.clone()));
-        if self.store.delete(native, self.names.written_label(), precondition).await? {
-            return Ok(gone);
+        self.remove(native, self.names.written_label(), expected).await?;
+        Ok(Applied { version: None, buried: None })
+    }
+
+    /// Removes a key-value that is at an expected version; being gone already is fine.
+    pub(crate) async fn remove(&self, native: &str, label: Option<&str>, expected: &Version) -> Result<()> {
+        if self.store.delete(native, label, Some(Precondition::Etag(expected.id.clone()))).await? {
+            return Ok(());
         }
         // 412 says the same of an item that changed and of one that is gone already.
-        match self.store.get(native, self.names.written_label()).await? {
-            None => Ok(gone),
+        match self.store.get(native, label).await? {
+            None => Ok(()),
             Some(there) => {
                 Err(changed("DELETE /kv/{key}", expected).with_hint(format!("it is at {} now", there.version)))
             }

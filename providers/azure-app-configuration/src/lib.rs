@@ -109,6 +109,10 @@ impl Provider for AppConfiguration {
         self.refer_to(name, from).await
     }
 
+    async fn withdraw_frozen(&self, from: &Version) -> Result<()> {
+        self.refer_to_none(from).await
+    }
+
     async fn retire_frozen(&self, name: &str) -> Result<()> {
         self.archive(name).await
     }

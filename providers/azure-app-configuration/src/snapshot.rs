@@ -83,6 +83,11 @@ impl AppConfiguration {
         }
     }
 
+    /// Removes the reference.
+    pub(crate) async fn refer_to_none(&self, from: &Version) -> Result<()> {
+        self.remove(self.reference()?, self.names.read_label(), from).await
+    }
+
     /// Archives a snapshot: it expires after its retention period.
     pub(crate) async fn archive(&self, name: &str) -> Result<()> {
         self.reference()?;

@@ -130,6 +130,13 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// `Conflict` or `AlreadyExists` where the reference is at another version, `NotFound` where the set is gone.
     async fn serve_frozen(&self, name: &str, from: Option<&Version>) -> Result<Applied>;
 
+    /// Leads readers to no frozen set any more, as before the first one: one conditional removal of the reference, which is
+    /// at `from`. Being gone already is fine.
+    ///
+    /// # Errors
+    /// `Conflict` where the reference is at another version.
+    async fn withdraw_frozen(&self, from: &Version) -> Result<()>;
+
     /// Lets go of a frozen set that nothing needs any more; not being there is fine.
     ///
     /// # Errors

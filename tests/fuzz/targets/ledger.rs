@@ -175,6 +175,9 @@ impl Provider for Store {
     async fn serve_frozen(&self, _: &str, _: Option<&Version>) -> Result<Applied> {
         nothing()
     }
+    async fn withdraw_frozen(&self, _: &Version) -> Result<()> {
+        nothing()
+    }
     async fn retire_frozen(&self, _: &str) -> Result<()> {
         nothing()
     }

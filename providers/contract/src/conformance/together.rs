@@ -19,6 +19,7 @@ case_table![
     a_missing_set_is_none,
     a_retired_set_is_kept_again_once_served,
     the_reference_moves_only_from_where_it_was,
+    a_withdrawn_set_is_served_no_more,
     concurrent_servings_have_one_winner,
     the_reference_names_its_owner,
     resume_follows_the_reference,
@@ -85,6 +86,7 @@ async fn sets_are_for_stores_that_serve_together(arena: Arc<Arena>) -> Checked {
     refused(arena.provider.freeze("set").await, ErrorKind::Refused)?;
     refused(arena.provider.read_frozen("set").await, ErrorKind::Refused)?;
     refused(arena.provider.serve_frozen("set", None).await, ErrorKind::Refused)?;
+    refused(arena.provider.withdraw_frozen(&Version::new("1", None)).await, ErrorKind::Refused)?;
     refused(arena.provider.retire_frozen("set").await, ErrorKind::Refused)?;
     let seen = look_served(&*arena.provider, &[]).await?;
     ensure!(seen.reference.is_none(), "there is nothing to refer to: {:?}", seen.reference);
@@ -274,6 +276,31 @@ async fn the_reference_moves_only_from_where_it_was(arena: Arc<Arena>) -> Checke
     refused(arena.provider.serve_frozen(&second, Some(&reference)).await, ErrorKind::Conflict)?;
     let there = see_set(&arena, &first, &[]).await?.reference;
     ensure!(there.is_some_and(|there| there.version == moved), "the reference should be where the peer moved it");
+    Ok(())
+}
+
+async fn a_withdrawn_set_is_served_no_more(arena: Arc<Arena>) -> Checked {
+    if !is_together(&arena) {
+        return Ok(());
+    }
+    let a = key("a");
+    let ([first, second], _, reference) = two_sets(&arena, &a).await?;
+    let moved = serve(&*arena.peer, &first, Some(&reference)).await?;
+    let error = refused(arena.provider.withdraw_frozen(&reference).await, ErrorKind::Conflict)?;
+    ensure!(error.outcome == Outcome::NotDone, "a refused withdrawal is known to have done nothing");
+    see_set(&arena, &first, &[]).await?;
+    arena.provider.withdraw_frozen(&moved).await?;
+    arena
+        .eventually(async || {
+            let seen = look_served(&*arena.provider, std::slice::from_ref(&a)).await?;
+            ensure!(seen.reference.is_none(), "the reference is gone: {:?}", seen.reference);
+            ensure!(matches!(seen.items.get(&a), Some(Seen::Absent)), "nothing is served: {:?}", seen.items);
+            Ok(())
+        })
+        .await?;
+    arena.provider.withdraw_frozen(&moved).await?;
+    serve(&*arena.provider, &second, None).await?;
+    see_set(&arena, &second, &[]).await?;
     Ok(())
 }
 
