@@ -57,8 +57,9 @@ pub(crate) fn connection(bytes: &[u8]) -> bool {
     let Err(error) = AppConfigurationClient::from_connection_string(&text, None) else { return true };
     let said = format!("{error} {error:?}");
     let parts = text.split([';', '=']).map(str::trim);
-    // Words of our own, and what is too short to be anybody's secret, may stand in both.
-    let leaked = parts.filter(|part| part.len() > 24).find(|part| said.contains(part));
+    // What is too short to be anybody's secret may stand in both, and so may words of our own, which the fuzzer finds out:
+    // neither a key nor an address has a space in it.
+    let leaked = parts.filter(|part| part.len() > 24 && !part.contains(' ')).find(|part| said.contains(part));
     assert_eq!(leaked, None, "{said}");
     false
 }
