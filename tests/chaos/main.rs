@@ -26,7 +26,6 @@ mod support;
 mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::play::{Tally, Wrong};
@@ -84,36 +83,68 @@ fn play_seed(seed: u64) -> Tally {
     })
 }
 
-/// Plays every seed of a share, all threads of this process together taking them one by one.
-fn play_seeds(seeds: std::ops::Range<u64>, threads: usize) -> (Tally, Vec<String>) {
-    let next = AtomicU64::new(seeds.start);
-    let work = || {
-        let (mut tally, mut lost) = (Tally::default(), Vec::new());
-        loop {
-            let seed = next.fetch_add(1, Ordering::SeqCst);
-            if seed >= seeds.end {
-                return (tally, lost);
-            }
-            if OPEN.contains(&seed) {
-                println!("seed {seed} is left out: what it found is not mended yet");
-                continue;
-            }
-            match catch_unwind(|| play_seed(seed)) {
-                Ok(played) => tally.add(&played),
-                Err(panic) => lost.push(panic.downcast_ref::<String>().cloned().unwrap_or_default()),
-            }
+/// What came of many seeds.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct Played {
+    tally: Tally,
+    /// What is told of each story in which something was lost or untrue.
+    lost: Vec<String>,
+}
+
+impl Played {
+    fn add(&mut self, mut other: Self) {
+        self.tally.add(&other.tally);
+        self.lost.append(&mut other.lost);
+    }
+}
+
+/// Plays seeds one by one.
+fn play_seeds(seeds: impl Iterator<Item = u64>) -> Played {
+    let mut played = Played::default();
+    for seed in seeds {
+        if OPEN.contains(&seed) {
+            println!("seed {seed} is left out: what it found is not mended yet");
+            continue;
         }
+        match catch_unwind(|| play_seed(seed)) {
+            Ok(tally) => played.tally.add(&tally),
+            Err(panic) => played.lost.push(panic.downcast_ref::<String>().cloned().unwrap_or_default()),
+        }
+    }
+    played
+}
+
+/// Names to one of several processes which seeds are its own: `0/2` every second, from the first on.
+const SHARE: &str = "REPIN_CHAOS_SHARE";
+
+/// What a process that plays a share says its figures behind.
+const FIGURES: &str = "figures: ";
+
+fn share() -> Option<(usize, usize)> {
+    let share = std::env::var(SHARE).ok()?;
+    let (nth, of) = share.split_once('/')?;
+    Some((nth.parse().ok()?, of.parse().ok()?))
+}
+
+/// Plays seeds on every core, in a process for each: what paces requests to an account is one for all of a process, and two
+/// stories at once, each under a clock of its own, would be played differently each time.
+fn play_on_all_cores() -> Played {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let start = |nth: usize| {
+        let program = std::env::current_exe().expect("a program");
+        let test = ["--nocapture", "--exact", "slow_the_first_half_of_the_seeds"];
+        let mut command = std::process::Command::new(program);
+        command.args(test).env(SHARE, format!("{nth}/{cores}")).stdout(std::process::Stdio::piped());
+        command.spawn().expect("this program starts")
     };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let mut all = (Tally::default(), Vec::new());
-        for thread in threads {
-            let (tally, mut lost) = thread.join().expect("it catches its panics");
-            all.0.add(&tally);
-            all.1.append(&mut lost);
-        }
-        all
-    })
+    let children: Vec<_> = (0..cores).map(start).collect();
+    let mut all = Played::default();
+    for child in children {
+        let said = String::from_utf8(child.wait_with_output().expect("it ends").stdout).expect("text");
+        let figures = said.lines().find_map(|line| Some(line.split_once(FIGURES)?.1));
+        all.add(serde_json::from_str(figures.unwrap_or_else(|| panic!("{said}"))).expect("figures"));
+    }
+    all
 }
 
 fn print(tally: &Tally, seeds: u64, lost: usize) {
@@ -166,12 +197,17 @@ fn part(nth: u64) {
         return;
     }
     let from = number("REPIN_CHAOS_FROM").unwrap_or(0);
-    let (seeds, threads) = match told {
-        Some(seeds) => (from..from + seeds, std::thread::available_parallelism().map_or(1, usize::from)),
-        None => (from + nth * SEEDS / 2..from + (nth + 1) * SEEDS / 2, 1),
+    let seeds = match told {
+        Some(seeds) => from..from + seeds,
+        None => from + nth * SEEDS / 2..from + (nth + 1) * SEEDS / 2,
     };
+    if let Some((nth, of)) = share() {
+        let played = play_seeds(seeds.skip(nth).step_by(of));
+        println!("{FIGURES}{}", serde_json::to_string(&played).expect("figures"));
+        return;
+    }
     let (began, count) = (Instant::now(), seeds.end - seeds.start);
-    let (tally, lost) = play_seeds(seeds.clone(), threads);
+    let Played { tally, lost } = if told.is_some() { play_on_all_cores() } else { play_seeds(seeds.clone()) };
     print(&tally, count, lost.len());
     if let Some(path) = std::env::var_os("REPIN_CHAOS_TABLE").filter(|_| nth == 0) {
         let left_out = OPEN.iter().filter(|seed| seeds.contains(seed)).count();

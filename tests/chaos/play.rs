@@ -41,7 +41,7 @@ pub(crate) use ensure;
 const MOST_REQUESTS: u64 = 3_000;
 
 /// What happened, in figures.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Tally {
     pub(crate) faults: Met,
     pub(crate) crashes: u64,
@@ -57,7 +57,7 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn add(&mut self, other: &Self) {
         for (kind, count) in &other.faults {
-            *self.faults.entry(kind).or_default() += count;
+            *self.faults.entry(kind.clone()).or_default() += count;
         }
         for (exit, count) in &other.exits {
             *self.exits.entry(*exit).or_default() += count;

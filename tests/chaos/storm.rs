@@ -10,7 +10,7 @@ use repin_emulator::{Call, Fault, FaultKind};
 type Rule = Arc<dyn Fn(&Call) -> Fault + Send + Sync>;
 
 /// How often each kind of fault was met.
-pub(crate) type Met = BTreeMap<&'static str, u64>;
+pub(crate) type Met = BTreeMap<String, u64>;
 
 /// Makes the rule of a run. What a call meets depends on what it is about and on how often that was asked, not on what
 /// else is going on, so that a story with less in it meets the same.
@@ -40,7 +40,7 @@ pub(crate) fn rule(
             return Fault::None;
         }
         let kind = possible[rng.usize(..possible.len())];
-        *met.lock().unwrap().entry(kind.name()).or_default() += 1;
+        *met.lock().unwrap().entry(kind.name().to_owned()).or_default() += 1;
         kind.fault(call, rng.u64(..))
     })
 }
