@@ -88,18 +88,17 @@ async fn a_buried_edit_on_ssm_is_reported() {
     world.run(&["reconcile"]).await.expect(0);
     world.entries("  a: { targets: [aws-eu], value: two }\n");
     // Our put waits at the store while somebody else writes.
-    world.faults(|call| {
-        let ours = call.operation == "PutParameter" && call.name.as_deref() == Some("/ai/test/a");
-        if ours { Fault::Delay(std::time::Duration::from_millis(1500)) } else { Fault::None }
+    let arrived = std::sync::Arc::new(tokio::sync::Notify::new());
+    let arrives = std::sync::Arc::clone(&arrived);
+    world.faults(move |call| {
+        if call.operation != "PutParameter" || call.name.as_deref() != Some("/ai/test/a") {
+            return Fault::None;
+        }
+        arrives.notify_one();
+        Fault::Delay(std::time::Duration::from_secs(5))
     });
     let child = world.command(&["reconcile", "-o", "json"]).stdout(std::process::Stdio::piped()).spawn().expect("runs");
-    for _ in 0..200 {
-        if world.emulator.counters().calls().iter().any(|call| call.name.as_deref() == Some("/ai/test/a")) {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    tokio::time::sleep(std::time::Duration::from_millis(900)).await;
+    tokio::time::timeout(std::time::Duration::from_secs(30), arrived.notified()).await.expect("it puts");
     world.emulator.faults().clear();
     let hand = crate::support::hand(&world).await.remove(0);
     hand.overwrite("a", "theirs").await;
